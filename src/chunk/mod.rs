@@ -1,0 +1,1 @@
+//! Chunk boundaries, without I/O.

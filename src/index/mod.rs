@@ -1,0 +1,1 @@
+//! The only room that knows SQLite. Everything in it can be rebuilt.

@@ -1,0 +1,1 @@
+//! Events, batches and the rules over them, as pure functions.

@@ -1,0 +1,1 @@
+//! The lineage graph and the questions it answers.

@@ -1,0 +1,1 @@
+//! Recipes, tree pages and pointers: parse and encode only.

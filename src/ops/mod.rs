@@ -1,0 +1,1 @@
+//! One file a verb: plain options in, an outcome out.
