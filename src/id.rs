@@ -30,10 +30,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
 
 /// Reads exactly `N` bytes of lowercase hex. Upper case is refused: every id has one spelling.
 pub fn from_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdError> {
-    let err = || ParseIdError {
-        text: text.chars().take(80).collect(),
-        expected: N * 2,
-    };
+    let err = || ParseIdError { text: text.chars().take(80).collect(), expected: N * 2 };
     let digit = |c: u8| match c {
         b'0'..=b'9' => Some(c - b'0'),
         b'a'..=b'f' => Some(c - b'a' + 10),
@@ -295,10 +292,7 @@ mod tests {
     #[test]
     fn one_spelling_only() {
         let id = FileId::of(b"");
-        assert_eq!(
-            id.to_string(),
-            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
-        );
+        assert_eq!(id.to_string(), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
         assert_eq!(id.to_string().parse::<FileId>(), Ok(id));
         assert!(id.to_string().to_uppercase().parse::<FileId>().is_err());
         assert!(id.to_string()[1..].parse::<FileId>().is_err());
@@ -310,10 +304,7 @@ mod tests {
         let id = ChunkId::of(b"x");
         let packed = rmp_serde::to_vec(&id).expect("an id encodes");
         assert_eq!(packed[..2], [0xc4, 32]);
-        assert_eq!(
-            rmp_serde::from_slice::<ChunkId>(&packed).expect("decodes"),
-            id
-        );
+        assert_eq!(rmp_serde::from_slice::<ChunkId>(&packed).expect("decodes"), id);
         assert!(rmp_serde::from_slice::<WriterId>(&packed).is_err());
         let json = serde_json::to_string(&id).expect("an id encodes");
         assert_eq!(json, format!("\"{id}\""));

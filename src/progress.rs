@@ -70,10 +70,6 @@ impl Interrupt {
 
     /// Returns an error once the work was asked to stop.
     pub fn check(&self) -> Result<(), Interrupted> {
-        if self.is_set() {
-            Err(Interrupted)
-        } else {
-            Ok(())
-        }
+        if self.is_set() { Err(Interrupted) } else { Ok(()) }
     }
 }
