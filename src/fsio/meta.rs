@@ -214,3 +214,25 @@ pub fn memory_total_bytes() -> Option<u64> {
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
+
+/// Whether `path` (or, while it does not exist, its folder) lies on a network file system. Only known on Linux.
+#[must_use]
+pub fn is_network(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        // From `linux/magic.h` and the file systems' own sources.
+        const NFS: i64 = 0x6969;
+        const SMB: i64 = 0x517b;
+        const SMB2: i64 = 0xfe53_4d42;
+        const CIFS: i64 = 0xff53_4d42;
+        const FUSE: i64 = 0x6573_5546;
+        const V9FS: i64 = 0x0102_1997;
+        let found = rustix::fs::statfs(path).or_else(|_| rustix::fs::statfs(super::atomic::parent(path)));
+        found.is_ok_and(|s| [NFS, SMB, SMB2, CIFS, FUSE, V9FS].contains(&s.f_type))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        false
+    }
+}

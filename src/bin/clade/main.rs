@@ -1,2 +1,3 @@
-//! clade
+//! The command line of clade.
+
 fn main() {}
