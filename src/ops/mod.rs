@@ -1,1 +1,5 @@
-//! One file a verb: plain options in, an outcome out.
+//! One file a verb: plain options in, an outcome out. Nothing here prints, asks or ends the process.
+
+pub mod error;
+
+pub use error::{Error, Kind, Result};

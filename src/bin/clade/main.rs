@@ -1,3 +1,6 @@
 //! The command line of clade.
 
+mod args;
+mod ui;
+
 fn main() {}
