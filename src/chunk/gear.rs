@@ -19,8 +19,8 @@ const fn high(bits: u32) -> u64 {
     u64::MAX << (64 - bits)
 }
 
-pub(super) const STRICT_MASK: u64 = high(17);
-pub(super) const LOOSE_MASK: u64 = high(15);
+pub(super) const STRICT_MASK: u64 = high(18);
+pub(super) const LOOSE_MASK: u64 = high(14);
 
 /// Length of the chunk at the front of `bytes`, which are all there are up to the segment's end, or at least
 /// [`MAX_BYTES`].
