@@ -61,3 +61,9 @@ pub const MAX_REMOTE_SMALL_BYTES: usize = 1024 * 1024;
 pub const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// A folder asset with more members than this gets a warning.
 pub const MANY_MEMBERS: usize = 50_000;
+/// Most term pages that one recipe lists.
+pub const MAX_RECIPE_PAGES: usize = 65_536;
+/// Largest footer of a pack, in bytes.
+pub const MAX_PACK_FOOTER_BYTES: u64 = 256 * MIB;
+/// Most packs that one index segment covers.
+pub const MAX_SEGMENT_PACKS: usize = 1 << 20;
