@@ -125,6 +125,7 @@ impl SegmentBuilder {
             layout.entries,
             layout.trailer,
             0,
+            0,
         ] {
             out.extend(number.to_le_bytes());
         }

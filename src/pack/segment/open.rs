@@ -99,6 +99,7 @@ impl<B: AsRef<[u8]>> Segment<B> {
             layout.entries,
             layout.trailer,
             0,
+            0,
         ];
         for expected in expected {
             if fields.u64() != Some(expected) {
