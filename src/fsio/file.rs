@@ -32,6 +32,12 @@ impl File {
         Ok(Self { inner, path: path.to_path_buf() })
     }
 
+    /// Opens an existing file for reading and writing.
+    pub fn open_rw(path: &Path) -> Result<Self> {
+        let inner = fs::File::options().read(true).write(true).open(path).map_err(|e| Error::io("open", path, e))?;
+        Ok(Self { inner, path: path.to_path_buf() })
+    }
+
     /// Opens a file for reading and appending, and creates it where it is missing.
     pub fn append(path: &Path) -> Result<Self> {
         fault::point(|| ()).map_err(|e| Error::io("open", path, e))?;
@@ -101,6 +107,20 @@ impl File {
     /// Makes content and metadata durable, not the name.
     pub fn sync_all(&self) -> Result<()> {
         fault::point(|| ()).and_then(|()| self.inner.sync_all()).map_err(|e| Error::io("write to disk", &self.path, e))
+    }
+
+    /// Marks the file as in use by this process, until it is closed or the process ends.
+    pub fn lock_exclusive(&self) -> Result<()> {
+        self.inner.lock().map_err(|e| Error::io("lock", &self.path, e))
+    }
+
+    /// Like [`File::lock_exclusive`], but returns `false` at once when another process uses the file.
+    pub fn try_lock_exclusive(&self) -> Result<bool> {
+        match self.inner.try_lock() {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(e)) => Err(Error::io("lock", &self.path, e)),
+        }
     }
 
     pub(super) fn std(&self) -> &fs::File {
