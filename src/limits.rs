@@ -67,3 +67,17 @@ pub const MAX_RECIPE_PAGES: usize = 65_536;
 pub const MAX_PACK_FOOTER_BYTES: u64 = 256 * MIB;
 /// Most packs that one index segment covers.
 pub const MAX_SEGMENT_PACKS: usize = 1 << 20;
+/// Most writer heads that one batch may name.
+pub const MAX_BATCH_HEADS: usize = 1_000_000;
+/// Largest signature on a batch, in bytes.
+pub const MAX_SIGNATURE_BYTES: usize = 64 * 1024;
+/// Most MessagePack values in one batch payload, keys included.
+pub const MAX_BATCH_VALUES: usize = 16_000_000;
+/// Longest text or byte string in a batch payload, in bytes.
+pub const MAX_BATCH_TEXT_BYTES: usize = 1024 * 1024;
+/// Most entries of one list or map in a batch payload.
+pub const MAX_BATCH_LIST: usize = 1_000_000;
+/// Deepest nesting of lists and maps in a batch payload.
+pub const MAX_BATCH_DEPTH: usize = 24;
+/// A file below this many bytes is trivial: equal bytes say nothing about where they came from.
+pub const TRIVIAL_BYTES: u64 = 256;
