@@ -406,20 +406,29 @@ impl Transport {
         let read = self.retry(|| async {
             self.count(RequestKind::GetRange);
             let options = GetOptions::new().with_range(Some(offset..end));
-            let result = self.open(&text, &at, options).await?;
-            if result.meta.size < end {
-                return Err(ends_early(&text, end, result.meta.size));
-            }
-            self.body(&text, result, len).await
+            let size = match self.open(&text, &at, options).await {
+                Ok(result) if result.meta.size >= end => {
+                    return self.body(&text, result, len).await;
+                }
+                Ok(result) => result.meta.size,
+                // A range that starts behind the end has no reply of its own kind: ask for the size.
+                Err(e @ Error::Unreachable { .. }) => {
+                    self.count(RequestKind::Head);
+                    let options = GetOptions::new().with_head(true);
+                    match self.open(&text, &at, options).await {
+                        Ok(result) if result.meta.size < end => result.meta.size,
+                        _ => return Err(e),
+                    }
+                }
+                Err(e) => return Err(e),
+            };
+            Err(Error::Corrupt {
+                key: text.clone(),
+                expected: format!("at least {end} bytes"),
+                actual: format!("{size} bytes"),
+            })
         });
-        match read.await {
-            // A range that starts behind the end has no reply of its own kind: ask for the size.
-            Err(e) if e.is_transient() => match self.head_async(key).await {
-                Ok(Some(size)) if size < end => Err(ends_early(&text, end, size)),
-                _ => Err(e),
-            },
-            other => other,
-        }
+        read.await
     }
 
     pub(crate) async fn head_async(&self, key: &Key) -> Result<Option<u64>> {
@@ -514,14 +523,6 @@ fn path(key: &str) -> Result<Path> {
         key: key.to_owned(),
         detail: e.to_string(),
     })
-}
-
-fn ends_early(key: &str, end: u64, size: u64) -> Error {
-    Error::Corrupt {
-        key: key.to_owned(),
-        expected: format!("at least {end} bytes"),
-        actual: format!("{size} bytes"),
-    }
 }
 
 async fn deadline<T>(
