@@ -10,7 +10,7 @@ use crate::id::{ChunkId, FileId, PackId};
 use crate::index::PackRow;
 use crate::limits::{META_PACK_TARGET_BYTES, PACK_TARGET_BYTES};
 use crate::manifest::{Page, RecipeBuilder};
-use crate::pack::{FrameGrouper, FramePolicy, FrameSpec, PlainFrame, RecordKey, RecordKind};
+use crate::pack::{FrameGrouper, FrameMeta, FramePolicy, FrameSpec, PlainFrame, RecordKey, RecordKind};
 use crate::progress::{Interrupt, Progress};
 use crate::tensor::Element;
 use rayon::prelude::*;
@@ -239,6 +239,11 @@ impl Session<'_> {
     }
 
     fn append_encoded(&mut self, lane: Lane, frame: &PlainFrame<'_>, encoded: &Encoded<'_>) -> Result<()> {
+        let spec = FrameSpec::with_records(encoded.codec.number(), 0, Vec::new(), frame.records.clone());
+        self.append_spec(lane, spec, &encoded.payload)
+    }
+
+    fn append_spec(&mut self, lane: Lane, spec: FrameSpec, payload: &[u8]) -> Result<()> {
         // A session that reports after every file writes one pack, so that one sync covers all of it.
         let lane = if self.kind == SessionKind::PerFile { Lane::Data } else { lane };
         let target = if lane == Lane::Data { PACK_TARGET_BYTES } else { META_PACK_TARGET_BYTES };
@@ -250,8 +255,7 @@ impl Session<'_> {
             *self.slot(lane) = Some(sink);
         }
         let sink = self.slot(lane).as_mut().expect("it was just made");
-        let spec = FrameSpec::with_records(encoded.codec.number(), 0, Vec::new(), frame.records.clone());
-        let meta = sink.append(spec, &encoded.payload)?;
+        let meta = sink.append(spec, payload)?;
         let id = sink.id();
         let path = open_path(&self.store.dir, &id);
         self.store.write_catalog().note_open(id, &path, meta);
@@ -295,6 +299,23 @@ impl Session<'_> {
 
     fn knows(&self, key: &RecordKey) -> Result<bool> {
         Ok(self.pending_keys.contains(key) || self.store.has(key.kind, &key.id)?)
+    }
+
+    /// Takes in a frame from elsewhere as it is encoded there, after decoding it and comparing every record
+    /// with its id. Returns whether it held anything new. Its bases must be in the store already. With `again`
+    /// it is taken although its records are listed: to replace damaged ones.
+    pub fn add_frame(&mut self, meta: &FrameMeta, payload: &[u8], again: bool) -> Result<bool> {
+        self.interrupt.check()?;
+        let mut fresh = again;
+        for record in &meta.records {
+            fresh |= !self.knows(&record.key)?;
+        }
+        if fresh {
+            self.store.check_foreign(meta, payload)?;
+            let data = meta.records[0].key.kind == RecordKind::DATA;
+            self.append_spec(if data { Lane::Data } else { Lane::Meta }, meta.to_spec(), payload)?;
+        }
+        Ok(fresh)
     }
 
     /// Stores a record of a kind other than data.

@@ -47,9 +47,13 @@ impl Store {
     pub(super) fn read_frame(&self, path: &Path, pack: PackId, meta: &FrameMeta, depth: u8) -> Result<Vec<u8>> {
         let file = File::open(path)?;
         let payload = pack::read_frame(&Reader::of(&file)?, meta).map_err(|e| Error::of_pack(path, e))?;
+        self.decode_frame(&payload, pack, meta, depth)
+    }
+
+    fn decode_frame(&self, payload: &[u8], pack: PackId, meta: &FrameMeta, depth: u8) -> Result<Vec<u8>> {
         let base = if meta.bases.is_empty() { None } else { Some(self.base_bytes(&meta.bases, depth)?) };
         Codec::try_from(meta.codec)
-            .and_then(|codec| codec::decode(codec, &payload, meta.raw_len as usize, base.as_deref()))
+            .and_then(|codec| codec::decode(codec, payload, meta.raw_len as usize, base.as_deref()))
             .map_err(|e| Error::Damaged {
                 kind: meta.records[0].key.kind,
                 id: meta.records[0].key.id,
@@ -57,6 +61,25 @@ impl Store {
                 offset: meta.offset,
                 reason: e.to_string(),
             })
+    }
+
+    /// Decodes a frame that came from elsewhere and compares every record with its id.
+    pub(super) fn check_foreign(&self, meta: &FrameMeta, payload: &[u8]) -> Result<()> {
+        let nowhere = PackId([0; 16]);
+        let plain = self.decode_frame(payload, nowhere, meta, 0)?;
+        pack::verify_frame(meta, &plain).map_err(|e| Error::Damaged {
+            kind: meta.records[0].key.kind,
+            id: meta.records[0].key.id,
+            pack: nowhere,
+            offset: meta.offset,
+            reason: e.to_string(),
+        })
+    }
+
+    /// Whether a stored frame decodes to its records: asked before it is sent elsewhere.
+    #[must_use]
+    pub fn is_sound(&self, meta: &FrameMeta, payload: &[u8]) -> bool {
+        self.check_foreign(meta, payload).is_ok()
     }
 
     /// The plain bytes of base chunks, one after the other.
