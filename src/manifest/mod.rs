@@ -19,8 +19,8 @@ pub use path::{PathDefect, check_path};
 pub use pointer::{DirectoryPointer, Parsed, Pointer, PointerDefect, parse};
 pub use recipe::{BuiltRecipe, Recipe, RecipeBuilder, Term, TermPageRef, Terms, decode_term_page};
 pub use tree::{
-    Change, ChildRef, FileMode, TreeBuilder, TreeEntry, TreeIter, TreePage, TreeReader, TreeTotals,
-    diff, empty_tree, validate,
+    Change, ChildRef, FileMode, TreeBuilder, TreeEntry, TreeIter, TreePage, TreeReader, TreeTotals, diff, empty_tree,
+    validate,
 };
 
 use crate::id::PageId;
@@ -36,10 +36,7 @@ pub struct Page {
 
 impl Page {
     fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            id: PageId::of(&bytes),
-            bytes,
-        }
+        Self { id: PageId::of(&bytes), bytes }
     }
 }
 
@@ -132,12 +129,5 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 /// Refuses `bytes` unless they are what `id` names.
 fn check_page(id: PageId, bytes: &[u8]) -> Result<()> {
     let actual = PageId::of(bytes);
-    if actual == id {
-        Ok(())
-    } else {
-        Err(Error::PageDigest {
-            expected: id,
-            actual,
-        })
-    }
+    if actual == id { Ok(()) } else { Err(Error::PageDigest { expected: id, actual }) }
 }

@@ -68,10 +68,7 @@ fn defect(path: &[u8]) -> Option<PathDefect> {
 
 /// The error that names `path`, made safe to print.
 pub(super) fn error(path: &[u8], defect: PathDefect) -> Error {
-    Error::Path {
-        path: String::from_utf8_lossy(path).chars().take(200).collect(),
-        defect,
-    }
+    Error::Path { path: String::from_utf8_lossy(path).chars().take(200).collect(), defect }
 }
 
 /// Checks a stream of paths: strictly ascending bytes, and no path that is a file and a directory.
@@ -91,18 +88,12 @@ impl PathOrder {
             if path <= self.last.as_slice() {
                 return Err(error(path, PathDefect::Order));
             }
-            let common = self
-                .last
-                .iter()
-                .zip(path)
-                .take_while(|(a, b)| a == b)
-                .count();
+            let common = self.last.iter().zip(path).take_while(|(a, b)| a == b).count();
             if common == self.last.len() {
                 self.open.push(common);
             }
             // Above '/' in the place of the slash, no later path can have the slash there.
-            self.open
-                .retain(|&len| len <= common && path.get(len).is_some_and(|&b| b <= b'/'));
+            self.open.retain(|&len| len <= common && path.get(len).is_some_and(|&b| b <= b'/'));
             if self.open.iter().any(|&len| path[len] == b'/') {
                 return Err(error(path, PathDefect::FileAndDirectory));
             }
@@ -119,15 +110,7 @@ mod tests {
 
     #[test]
     fn paths_that_leave_the_tree_are_refused() {
-        for good in [
-            "a",
-            "a/b.c/d",
-            ".gitignore",
-            "a/.github",
-            "...",
-            "ä ö",
-            "git",
-        ] {
+        for good in ["a", "a/b.c/d", ".gitignore", "a/.github", "...", "ä ö", "git"] {
             check_path(good.as_bytes()).expect(good);
         }
         check_path(b"\xff\xfe").expect("not every path is UTF-8");
@@ -145,10 +128,7 @@ mod tests {
         ] {
             assert_eq!(defect(bad.as_bytes()), Some(why), "{bad:?}");
         }
-        assert_eq!(
-            defect(&[b'a'; MAX_PATH_BYTES + 1]),
-            Some(PathDefect::TooLong)
-        );
+        assert_eq!(defect(&[b'a'; MAX_PATH_BYTES + 1]), Some(PathDefect::TooLong));
     }
 
     fn run(paths: &[&str]) -> Option<PathDefect> {
@@ -165,15 +145,9 @@ mod tests {
     fn a_file_is_never_a_directory() {
         assert_eq!(run(&["a", "a-", "a.b", "a0", "b/c", "b/d"]), None);
         assert_eq!(run(&["a", "a/b"]), Some(PathDefect::FileAndDirectory));
-        assert_eq!(
-            run(&["a", "a-", "a--", "a.x", "a/b"]),
-            Some(PathDefect::FileAndDirectory)
-        );
+        assert_eq!(run(&["a", "a-", "a--", "a.x", "a/b"]), Some(PathDefect::FileAndDirectory));
         assert_eq!(run(&["a", "a-/x", "a-0/x"]), None);
-        assert_eq!(
-            run(&["x/a", "x/a.b/c", "x/a/b"]),
-            Some(PathDefect::FileAndDirectory)
-        );
+        assert_eq!(run(&["x/a", "x/a.b/c", "x/a/b"]), Some(PathDefect::FileAndDirectory));
         assert_eq!(run(&["b", "a"]), Some(PathDefect::Order));
         assert_eq!(run(&["b", "b"]), Some(PathDefect::Order));
     }

@@ -30,10 +30,7 @@ impl Pointer {
 impl fmt::Display for Pointer {
     /// The pointer's exact text, with its last line end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file_id,
-            size_bytes,
-        } = self;
+        let Self { file_id, size_bytes } = self;
         write!(f, "{FILE_LINE}\noid blake3:{file_id}\nsize {size_bytes}\n")
     }
 }
@@ -60,15 +57,8 @@ impl DirectoryPointer {
 impl fmt::Display for DirectoryPointer {
     /// The pointer's exact text, with its last line end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            tree_id,
-            files,
-            size_bytes,
-        } = self;
-        write!(
-            f,
-            "{DIRECTORY_LINE}\ntree blake3:{tree_id}\nfiles {files}\nsize {size_bytes}\n"
-        )
+        let Self { tree_id, files, size_bytes } = self;
+        write!(f, "{DIRECTORY_LINE}\ntree blake3:{tree_id}\nfiles {files}\nsize {size_bytes}\n")
     }
 }
 
@@ -125,10 +115,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
 
 fn file(bytes: &[u8]) -> Result<Pointer, PointerDefect> {
     let mut lines = Lines::after(bytes, FILE_LINE)?;
-    let pointer = Pointer {
-        file_id: FileId(lines.id("oid blake3:")?),
-        size_bytes: lines.number("size ")?,
-    };
+    let pointer = Pointer { file_id: FileId(lines.id("oid blake3:")?), size_bytes: lines.number("size ")? };
     lines.end()?;
     if pointer.size_bytes == 0 {
         return Err(PointerDefect::Empty);
@@ -155,9 +142,7 @@ struct Lines<'a>(&'a [u8]);
 
 impl<'a> Lines<'a> {
     fn after(bytes: &'a [u8], first: &str) -> Result<Self, PointerDefect> {
-        let rest = bytes
-            .strip_prefix(first.as_bytes())
-            .and_then(|rest| rest.strip_prefix(b"\n"));
+        let rest = bytes.strip_prefix(first.as_bytes()).and_then(|rest| rest.strip_prefix(b"\n"));
         rest.map(Self).ok_or(PointerDefect::FirstLine)
     }
 
@@ -177,19 +162,11 @@ impl<'a> Lines<'a> {
         let text = self.line(key).ok_or(PointerDefect::Number)?;
         let value: u64 = text.parse().map_err(|_| PointerDefect::Number)?;
         // The standard parser takes a plus and leading zeros; a pointer has one spelling.
-        if value.to_string() == text {
-            Ok(value)
-        } else {
-            Err(PointerDefect::Number)
-        }
+        if value.to_string() == text { Ok(value) } else { Err(PointerDefect::Number) }
     }
 
     fn end(&self) -> Result<(), PointerDefect> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(PointerDefect::Lines)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(PointerDefect::Lines) }
     }
 }
 
@@ -198,18 +175,11 @@ mod tests {
     use super::*;
 
     fn pointer() -> Pointer {
-        Pointer {
-            file_id: FileId::of(b"x"),
-            size_bytes: 120,
-        }
+        Pointer { file_id: FileId::of(b"x"), size_bytes: 120 }
     }
 
     fn folder() -> DirectoryPointer {
-        DirectoryPointer {
-            tree_id: TreeId::of(b"x"),
-            files: 3,
-            size_bytes: 99,
-        }
+        DirectoryPointer { tree_id: TreeId::of(b"x"), files: 3, size_bytes: 99 }
     }
 
     #[test]
@@ -217,15 +187,11 @@ mod tests {
         let id = FileId::of(b"x");
         assert_eq!(
             pointer().to_string(),
-            format!(
-                "clade pointer v1: run `clade pull` to get this file\noid blake3:{id}\nsize 120\n"
-            )
+            format!("clade pointer v1: run `clade pull` to get this file\noid blake3:{id}\nsize 120\n")
         );
         assert_eq!(
             folder().to_string(),
-            format!(
-                "clade directory v1: run `clade pull` to get this folder\ntree blake3:{id}\nfiles 3\nsize 99\n"
-            )
+            format!("clade directory v1: run `clade pull` to get this folder\ntree blake3:{id}\nfiles 3\nsize 99\n")
         );
         assert_eq!(parse(&pointer().encode()), Parsed::Pointer(pointer()));
         assert_eq!(parse(&folder().encode()), Parsed::Directory(folder()));
@@ -244,26 +210,16 @@ mod tests {
             (text.replace("size 120", "size 120 "), PointerDefect::Number),
             (text.replace("size 120", "size -1"), PointerDefect::Number),
             (text.replace("size 120", "size 0"), PointerDefect::Empty),
-            (
-                text.replace("size 120", "size 18446744073709551616"),
-                PointerDefect::Number,
-            ),
+            (text.replace("size 120", "size 18446744073709551616"), PointerDefect::Number),
             (format!("{text}\n"), PointerDefect::Lines),
             (format!("{text}extra 1\n"), PointerDefect::Lines),
         ] {
-            assert_eq!(
-                parse(changed.as_bytes()),
-                Parsed::Invalid(defect),
-                "{changed}"
-            );
+            assert_eq!(parse(changed.as_bytes()), Parsed::Invalid(defect), "{changed}");
         }
         let upper = text.replace(&pointer().file_id.to_string(), &"A".repeat(64));
         assert_eq!(parse(upper.as_bytes()), Parsed::Invalid(PointerDefect::Id));
         let folder = folder().to_string().replace("files 3", "files 0");
-        assert_eq!(
-            parse(folder.as_bytes()),
-            Parsed::Invalid(PointerDefect::EmptyFolder)
-        );
+        assert_eq!(parse(folder.as_bytes()), Parsed::Invalid(PointerDefect::EmptyFolder));
     }
 
     #[test]
@@ -283,13 +239,7 @@ mod tests {
         for bytes in [pointer().encode(), folder().encode()] {
             let whole = parse(&bytes);
             for len in 0..bytes.len() {
-                assert!(
-                    matches!(
-                        parse(&bytes[..len]),
-                        Parsed::NotAPointer | Parsed::Invalid(_)
-                    ),
-                    "{len} bytes"
-                );
+                assert!(matches!(parse(&bytes[..len]), Parsed::NotAPointer | Parsed::Invalid(_)), "{len} bytes");
             }
             for bit in 0..bytes.len() * 8 {
                 let mut flipped = bytes.clone();

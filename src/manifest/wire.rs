@@ -17,17 +17,9 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 ///
 /// The value is encoded again and compared: a longer form of a number, a text in place of a byte string or
 /// bytes behind the end would all give a second encoding, and so a second id, to the same value.
-pub(super) fn decode<'a, T: Deserialize<'a> + Serialize>(
-    what: &'static str,
-    tag: &str,
-    bytes: &'a [u8],
-) -> Result<T> {
+pub(super) fn decode<'a, T: Deserialize<'a> + Serialize>(what: &'static str, tag: &str, bytes: &'a [u8]) -> Result<T> {
     if bytes.len() > MAX_META_RECORD_BYTES {
-        return Err(Error::TooLarge {
-            what,
-            len_bytes: bytes.len(),
-            max_bytes: MAX_META_RECORD_BYTES,
-        });
+        return Err(Error::TooLarge { what, len_bytes: bytes.len(), max_bytes: MAX_META_RECORD_BYTES });
     }
     match head(bytes) {
         Some((found, _)) if found != tag.as_bytes() => return Err(Error::WrongKind { what }),
@@ -35,13 +27,8 @@ pub(super) fn decode<'a, T: Deserialize<'a> + Serialize>(
         Some((_, version)) if version != VERSION => return Err(Error::Version { what, version }),
         Some(_) => {}
     }
-    let value: T =
-        rmp_serde::from_slice(bytes).map_err(|source| Error::Encoding { what, source })?;
-    if encode(&value) == bytes {
-        Ok(value)
-    } else {
-        Err(Error::NotCanonical { what })
-    }
+    let value: T = rmp_serde::from_slice(bytes).map_err(|source| Error::Encoding { what, source })?;
+    if encode(&value) == bytes { Ok(value) } else { Err(Error::NotCanonical { what }) }
 }
 
 /// The tag and version with which a manifest begins: a short array, a short text, a small number.
@@ -67,24 +54,12 @@ mod tests {
         assert_eq!(good, [0x93, 0xa1, b't', 1, 0xcd, 1, 44]);
         assert_eq!(decode::<Value>("t", "t", &good).expect("canonical").2, 300);
         let wide = [0x93, 0xa1, b't', 1, 0xce, 0, 0, 1, 44];
-        assert!(matches!(
-            decode::<Value>("t", "t", &wide),
-            Err(Error::NotCanonical { .. })
-        ));
+        assert!(matches!(decode::<Value>("t", "t", &wide), Err(Error::NotCanonical { .. })));
         let mut longer = good.clone();
         longer.push(0);
-        assert!(matches!(
-            decode::<Value>("t", "t", &longer),
-            Err(Error::NotCanonical { .. })
-        ));
-        assert!(matches!(
-            decode::<Value>("t", "u", &good),
-            Err(Error::WrongKind { .. })
-        ));
-        assert!(matches!(
-            decode::<Value>("t", "t", &[0x93, 0xa1, b't', 2, 0]),
-            Err(Error::Version { version: 2, .. })
-        ));
+        assert!(matches!(decode::<Value>("t", "t", &longer), Err(Error::NotCanonical { .. })));
+        assert!(matches!(decode::<Value>("t", "u", &good), Err(Error::WrongKind { .. })));
+        assert!(matches!(decode::<Value>("t", "t", &[0x93, 0xa1, b't', 2, 0]), Err(Error::Version { version: 2, .. })));
     }
 
     #[test]

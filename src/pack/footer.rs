@@ -40,10 +40,7 @@ impl Tail {
         {
             return Err(none("its length is out of bounds"));
         }
-        Ok(Self {
-            footer_len,
-            footer_digest: Digest(*digest),
-        })
+        Ok(Self { footer_len, footer_digest: Digest(*digest) })
     }
 
     /// Where the footer begins in a pack of `pack_bytes` bytes, for which this tail was read.
@@ -94,8 +91,7 @@ impl Footer {
             pack_id,
             frames,
             firsts,
-            record_count: u32::try_from(records)
-                .map_err(|_| "a pack has less than 2^24 records")?,
+            record_count: u32::try_from(records).map_err(|_| "a pack has less than 2^24 records")?,
         })
     }
 
@@ -130,17 +126,13 @@ impl Footer {
     /// All records in order of their ordinals, with their frames.
     pub fn records(&self) -> impl Iterator<Item = (&FrameMeta, &RecordMeta)> {
         let one = |frame| move |record| (frame, record);
-        self.frames
-            .iter()
-            .flat_map(move |frame| frame.records.iter().map(one(frame)))
+        self.frames.iter().flat_map(move |frame| frame.records.iter().map(one(frame)))
     }
 
     /// Where the last frame ends and the footer begins.
     #[must_use]
     pub fn offset(&self) -> u64 {
-        self.frames
-            .last()
-            .map_or(HEADER_BYTES as u64, FrameMeta::end)
+        self.frames.last().map_or(HEADER_BYTES as u64, FrameMeta::end)
     }
 
     /// Footer and tail, as they end a pack.
@@ -156,10 +148,7 @@ impl Footer {
             out.extend(frame.offset.to_le_bytes());
             frame.put_body(&mut out);
         }
-        let tail = Tail {
-            footer_len: out.len() as u64,
-            footer_digest: Digest::of(&out),
-        };
+        let tail = Tail { footer_len: out.len() as u64, footer_digest: Digest::of(&out) };
         out.extend(tail.encode());
         out
     }
@@ -169,11 +158,7 @@ impl Footer {
     /// The pack's header is not looked at; [`read_footer`](super::read_footer) does that too.
     pub fn decode(bytes: &[u8], tail: &Tail, pack_bytes: u64) -> Result<Self> {
         let offset = tail.footer_offset(pack_bytes);
-        let damaged = |reason| Error::Damaged {
-            what: "pack footer",
-            offset,
-            reason,
-        };
+        let damaged = |reason| Error::Damaged { what: "pack footer", offset, reason };
         if bytes.len() as u64 != tail.footer_len || Digest::of(bytes) != tail.footer_digest {
             return Err(damaged("its digest does not hold"));
         }
@@ -184,10 +169,7 @@ impl Footer {
         }
         let version = fields.u32().ok_or_else(short)?;
         if version != super::writer::VERSION {
-            return Err(Error::Version {
-                what: "pack footer",
-                version,
-            });
+            return Err(Error::Version { what: "pack footer", version });
         }
         let pack_id = PackId(fields.array().ok_or_else(short)?);
         check_key(pack_id, fields.array().ok_or_else(short)?)?;

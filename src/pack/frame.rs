@@ -4,8 +4,8 @@ use super::wire::Fields;
 use super::{Error, RecordKey, RecordKind, Result};
 use crate::id::{ChunkId, Digest};
 use crate::limits::{
-    FRAME_TARGET_BYTES, MAX_CHUNK_BYTES, MAX_DEPTH, MAX_FRAME_BASES, MAX_FRAME_RAW_BYTES,
-    MAX_FRAME_RECORDS, MAX_PACK_BYTES,
+    FRAME_TARGET_BYTES, MAX_CHUNK_BYTES, MAX_DEPTH, MAX_FRAME_BASES, MAX_FRAME_RAW_BYTES, MAX_FRAME_RECORDS,
+    MAX_PACK_BYTES,
 };
 
 /// What every frame begins with.
@@ -17,10 +17,8 @@ const CHECK_BYTES: usize = 16;
 const RECORD_BYTES: usize = 44;
 const DIGEST_BYTES: usize = 32;
 /// The longest header that the limits allow.
-pub(super) const MAX_HEADER_BYTES: usize = FIXED_BYTES
-    + MAX_FRAME_BASES * 32
-    + MAX_FRAME_RECORDS * (RECORD_BYTES + DIGEST_BYTES)
-    + CHECK_BYTES;
+pub(super) const MAX_HEADER_BYTES: usize =
+    FIXED_BYTES + MAX_FRAME_BASES * 32 + MAX_FRAME_RECORDS * (RECORD_BYTES + DIGEST_BYTES) + CHECK_BYTES;
 const FLAG_DIGEST: u8 = 1;
 
 /// One record of a frame.
@@ -66,10 +64,7 @@ impl FrameSpec {
     /// A frame without bases and records.
     #[must_use]
     pub fn new(codec: u8) -> Self {
-        Self {
-            codec,
-            ..Self::default()
-        }
+        Self { codec, ..Self::default() }
     }
 
     /// A frame that holds `records`, encoded by `codec` against the base `bases`.
@@ -77,18 +72,8 @@ impl FrameSpec {
     /// The records must be in order and without gaps, as [`PlainFrame`](super::PlainFrame) gives them;
     /// [`Writer::append`](super::Writer::append) checks it.
     #[must_use]
-    pub fn with_records(
-        codec: u8,
-        depth: u8,
-        bases: Vec<ChunkId>,
-        records: Vec<RecordMeta>,
-    ) -> Self {
-        Self {
-            codec,
-            depth,
-            bases,
-            records,
-        }
+    pub fn with_records(codec: u8, depth: u8, bases: Vec<ChunkId>, records: Vec<RecordMeta>) -> Self {
+        Self { codec, depth, bases, records }
     }
 
     /// Adds the record that begins where the last one ends. `plain` is its bytes; a digest is computed where
@@ -97,12 +82,7 @@ impl FrameSpec {
         let digest = (!key.kind.id_is_digest()).then(|| Digest::of(plain));
         // Out-of-range values are found by the check before writing.
         let len = u32::try_from(plain.len()).unwrap_or(u32::MAX);
-        self.records.push(RecordMeta {
-            key,
-            offset: self.raw_len(),
-            len,
-            digest,
-        });
+        self.records.push(RecordMeta { key, offset: self.raw_len(), len, digest });
     }
 
     /// The records so far.
@@ -121,10 +101,7 @@ impl FrameSpec {
     /// Places the frame at `offset`. Refuses what the format cannot hold.
     pub(super) fn place(self, offset: u64, stored_len: usize) -> Result<FrameMeta> {
         let reason = "a payload is at most as long as the plain bytes";
-        let limit = |reason| Error::Limit {
-            what: "frame",
-            reason,
-        };
+        let limit = |reason| Error::Limit { what: "frame", reason };
         let raw_len = self.raw_len();
         let header_len = header_len(self.bases.len(), &self.records);
         let meta = FrameMeta {
@@ -191,43 +168,22 @@ impl FrameMeta {
     /// The same frame as a spec, for writing it unchanged into another pack.
     #[must_use]
     pub fn to_spec(&self) -> FrameSpec {
-        FrameSpec {
-            codec: self.codec,
-            depth: self.depth,
-            bases: self.bases.clone(),
-            records: self.records.clone(),
-        }
+        FrameSpec { codec: self.codec, depth: self.depth, bases: self.bases.clone(), records: self.records.clone() }
     }
 
     /// The rule of the format that the frame breaks, if any.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let ensure = |holds: bool, rule| if holds { Ok(()) } else { Err(rule) };
         let records = self.records.len();
-        ensure(
-            (1..=MAX_FRAME_RECORDS).contains(&records),
-            "a frame has 1 to 4,096 records",
-        )?;
-        ensure(
-            self.bases.len() <= MAX_FRAME_BASES,
-            "a frame has at most 64 bases",
-        )?;
+        ensure((1..=MAX_FRAME_RECORDS).contains(&records), "a frame has 1 to 4,096 records")?;
+        ensure(self.bases.len() <= MAX_FRAME_BASES, "a frame has at most 64 bases")?;
         ensure(
             (self.depth == 0) == self.bases.is_empty() && self.depth <= MAX_DEPTH,
             "the depth is 0 exactly without bases, and at most 64",
         )?;
-        let max = if records == 1 {
-            MAX_FRAME_RAW_BYTES
-        } else {
-            FRAME_TARGET_BYTES
-        };
-        ensure(
-            self.raw_len as usize <= max,
-            "the plain bytes are at most 1 MiB, of a single record 4 MiB",
-        )?;
-        ensure(
-            (1..=self.raw_len).contains(&self.stored_len),
-            "a payload is at most as long as the plain bytes",
-        )?;
+        let max = if records == 1 { MAX_FRAME_RAW_BYTES } else { FRAME_TARGET_BYTES };
+        ensure(self.raw_len as usize <= max, "the plain bytes are at most 1 MiB, of a single record 4 MiB")?;
+        ensure((1..=self.raw_len).contains(&self.stored_len), "a payload is at most as long as the plain bytes")?;
         let mut end = 0u32;
         for record in &self.records {
             ensure(record.offset == end, "records follow each other")?;
@@ -240,9 +196,7 @@ impl FrameMeta {
                 record.digest.is_none() == record.key.kind.id_is_digest(),
                 "a digest stands exactly where the id is none",
             )?;
-            end = end
-                .checked_add(record.len)
-                .ok_or("the records add up to the plain bytes")?;
+            end = end.checked_add(record.len).ok_or("the records add up to the plain bytes")?;
         }
         ensure(end == self.raw_len, "the records add up to the plain bytes")?;
         ensure(
@@ -250,10 +204,7 @@ impl FrameMeta {
             "the header's length is that of its parts",
         )?;
         let size = u64::from(self.header_len) + u64::from(self.stored_len);
-        ensure(
-            self.offset <= MAX_PACK_BYTES && self.offset + size <= MAX_PACK_BYTES,
-            "a pack has at most 2 GiB",
-        )
+        ensure(self.offset <= MAX_PACK_BYTES && self.offset + size <= MAX_PACK_BYTES, "a pack has at most 2 GiB")
     }
 
     /// Writes the header's fields without magic and check: what a footer has behind the offset.
@@ -269,11 +220,7 @@ impl FrameMeta {
             out.extend(base.0);
         }
         for record in &self.records {
-            let flags = if record.digest.is_some() {
-                FLAG_DIGEST
-            } else {
-                0
-            };
+            let flags = if record.digest.is_some() { FLAG_DIGEST } else { 0 };
             out.extend([record.key.kind.0, flags, 0, 0]);
             out.extend(record.offset.to_le_bytes());
             out.extend(record.len.to_le_bytes());
@@ -315,28 +262,10 @@ impl FrameMeta {
             let offset = fields.u32().ok_or(SHORT)?;
             let len = fields.u32().ok_or(SHORT)?;
             let key = RecordKey::new(kind, fields.array().ok_or(SHORT)?);
-            let digest = if flags == 0 {
-                None
-            } else {
-                Some(Digest(fields.array().ok_or(SHORT)?))
-            };
-            records.push(RecordMeta {
-                key,
-                offset,
-                len,
-                digest,
-            });
+            let digest = if flags == 0 { None } else { Some(Digest(fields.array().ok_or(SHORT)?)) };
+            records.push(RecordMeta { key, offset, len, digest });
         }
-        let meta = Self {
-            offset,
-            header_len,
-            codec,
-            depth,
-            stored_len,
-            raw_len,
-            bases,
-            records,
-        };
+        let meta = Self { offset, header_len, codec, depth, stored_len, raw_len, bases, records };
         meta.check()?;
         Ok(meta)
     }
@@ -372,12 +301,8 @@ impl FrameMeta {
 /// Splits the bytes of a whole frame ([`FrameMeta::range`]) and returns the payload, after checking that the
 /// header is the one that `meta` describes.
 pub fn split_frame<'a>(meta: &FrameMeta, bytes: &'a [u8]) -> Result<&'a [u8]> {
-    let mismatch = || Error::FrameMismatch {
-        offset: meta.offset,
-    };
-    let (header, payload) = bytes
-        .split_at_checked(meta.header_len as usize)
-        .ok_or_else(mismatch)?;
+    let mismatch = || Error::FrameMismatch { offset: meta.offset };
+    let (header, payload) = bytes.split_at_checked(meta.header_len as usize).ok_or_else(mismatch)?;
     if payload.len() != meta.stored_len as usize || header != meta.encode_header() {
         return Err(mismatch());
     }
@@ -396,17 +321,10 @@ pub fn verify_frame(meta: &FrameMeta, plain: &[u8]) -> Result<()> {
         });
     }
     for record in &meta.records {
-        let bytes = plain.get(record.range()).ok_or(Error::FrameMismatch {
-            offset: meta.offset,
-        })?;
+        let bytes = plain.get(record.range()).ok_or(Error::FrameMismatch { offset: meta.offset })?;
         let (expected, actual) = (record.plain_digest(), Digest::of(bytes));
         if expected != actual {
-            return Err(Error::RecordDigest {
-                key: record.key,
-                offset: meta.offset,
-                expected,
-                actual,
-            });
+            return Err(Error::RecordDigest { key: record.key, offset: meta.offset, expected, actual });
         }
     }
     Ok(())

@@ -21,21 +21,13 @@ impl FramePolicy {
     /// Data and metadata: records below 16 KiB in groups of 128 KiB, what a reader of one of them decodes.
     #[must_use]
     pub fn small_records() -> Self {
-        Self {
-            small_bytes: 16 * 1024,
-            group_bytes: 128 * 1024,
-            group_records: MAX_FRAME_RECORDS,
-        }
+        Self { small_bytes: 16 * 1024, group_bytes: 128 * 1024, group_records: MAX_FRAME_RECORDS }
     }
 
     /// Runs between known chunks in text and tables: records of any size in groups of 256 KiB.
     #[must_use]
     pub fn gap_runs() -> Self {
-        Self {
-            small_bytes: usize::MAX,
-            group_bytes: 256 * 1024,
-            group_records: MAX_FRAME_RECORDS,
-        }
+        Self { small_bytes: usize::MAX, group_bytes: 256 * 1024, group_records: MAX_FRAME_RECORDS }
     }
 }
 
@@ -68,24 +60,17 @@ impl FrameGrouper {
             group_records: policy.group_records.clamp(1, MAX_FRAME_RECORDS),
             ..policy
         };
-        Self {
-            policy,
-            plain: Vec::new(),
-            records: Vec::new(),
-        }
+        Self { policy, plain: Vec::new(), records: Vec::new() }
     }
 
     /// Takes one record and returns the frame that is complete by it, if any: the group that had no more
     /// room, or the record itself.
     pub fn push<'a>(&mut self, key: RecordKey, plain: &'a [u8]) -> Option<PlainFrame<'a>> {
         if plain.len() >= self.policy.small_bytes || plain.len() > self.policy.group_bytes {
-            return Some(PlainFrame {
-                plain: Cow::Borrowed(plain),
-                records: vec![record(key, 0, plain)],
-            });
+            return Some(PlainFrame { plain: Cow::Borrowed(plain), records: vec![record(key, 0, plain)] });
         }
-        let full = self.plain.len() + plain.len() > self.policy.group_bytes
-            || self.records.len() >= self.policy.group_records;
+        let full =
+            self.plain.len() + plain.len() > self.policy.group_bytes || self.records.len() >= self.policy.group_records;
         let done = if full { self.flush() } else { None };
         self.records.push(record(key, self.plain.len(), plain));
         self.plain.extend_from_slice(plain);

@@ -21,9 +21,8 @@ impl ReadAt for [u8] {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
         let from = usize::try_from(offset).ok();
-        let bytes = from
-            .and_then(|from| self.get(from..)?.get(..buf.len()))
-            .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let bytes =
+            from.and_then(|from| self.get(from..)?.get(..buf.len())).ok_or(std::io::ErrorKind::UnexpectedEof)?;
         buf.copy_from_slice(bytes);
         Ok(())
     }
@@ -51,11 +50,7 @@ impl ReadAt for Vec<u8> {
 
 /// Reads `len` bytes at `offset` after checking that the file has them, so that `len` is safe to allocate.
 pub(super) fn read_range<R: ReadAt + ?Sized>(pack: &R, offset: u64, len: usize) -> Result<Vec<u8>> {
-    let io = |source| Error::Io {
-        action: "reading",
-        offset,
-        source,
-    };
+    let io = |source| Error::Io { action: "reading", offset, source };
     let end = offset.checked_add(len as u64);
     if end.is_none_or(|end| end > pack.len_bytes()) {
         return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
@@ -73,24 +68,17 @@ pub fn read_footer<R: ReadAt + ?Sized>(pack: &R) -> Result<Footer> {
     let size = pack.len_bytes();
     let pack_id = read_pack_header(pack)?;
     let Some(tail_at) = size.checked_sub(TAIL_BYTES as u64) else {
-        return Err(Error::NoFooter {
-            reason: "the pack is too short",
-        });
+        return Err(Error::NoFooter { reason: "the pack is too short" });
     };
     let tail = read_range(pack, tail_at, TAIL_BYTES)?;
     let tail: &[u8; TAIL_BYTES] = tail[..].try_into().expect("as many bytes as asked for");
     let tail = Tail::decode(tail, size)?;
-    let len = usize::try_from(tail.footer_len).map_err(|_| Error::NoFooter {
-        reason: "its length is out of bounds",
-    })?;
+    let len =
+        usize::try_from(tail.footer_len).map_err(|_| Error::NoFooter { reason: "its length is out of bounds" })?;
     let bytes = read_range(pack, tail.footer_offset(size), len)?;
     let footer = Footer::decode(&bytes, &tail, size)?;
     if footer.pack_id() != pack_id {
-        return Err(Error::Damaged {
-            what: "pack header",
-            offset: 0,
-            reason: "it names the same pack as the footer",
-        });
+        return Err(Error::Damaged { what: "pack header", offset: 0, reason: "it names the same pack as the footer" });
     }
     Ok(footer)
 }
@@ -98,11 +86,7 @@ pub fn read_footer<R: ReadAt + ?Sized>(pack: &R) -> Result<Footer> {
 /// Reads the frame header at the front of `bytes`, which begin at `offset` of their pack. The payload need
 /// not be there.
 pub fn read_frame_header(offset: u64, bytes: &[u8]) -> Result<FrameMeta> {
-    FrameMeta::decode_header(offset, bytes).map_err(|reason| Error::Damaged {
-        what: "frame header",
-        offset,
-        reason,
-    })
+    FrameMeta::decode_header(offset, bytes).map_err(|reason| Error::Damaged { what: "frame header", offset, reason })
 }
 
 /// Reads the payload of the frame that `meta` describes, after checking the header in the file against it.
@@ -110,13 +94,9 @@ pub fn read_frame_header(offset: u64, bytes: &[u8]) -> Result<FrameMeta> {
 /// The payload itself proves nothing: decode it and pass the result to [`verify_frame`](super::verify_frame).
 pub fn read_frame<R: ReadAt + ?Sized>(pack: &R, meta: &FrameMeta) -> Result<Vec<u8>> {
     let range = meta.range();
-    let len = usize::try_from(range.end - range.start).map_err(|_| Error::FrameMismatch {
-        offset: meta.offset,
-    })?;
+    let len = usize::try_from(range.end - range.start).map_err(|_| Error::FrameMismatch { offset: meta.offset })?;
     if range.start < HEADER_BYTES as u64 {
-        return Err(Error::FrameMismatch {
-            offset: meta.offset,
-        });
+        return Err(Error::FrameMismatch { offset: meta.offset });
     }
     let mut bytes = read_range(pack, range.start, len)?;
     split_frame(meta, &bytes)?;

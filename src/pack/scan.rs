@@ -53,12 +53,7 @@ pub fn scan<R: ReadAt + ?Sized>(pack: &R) -> Result<Scan> {
 }
 
 /// Collects the frames before `end`.
-fn walk<R: ReadAt + ?Sized>(
-    pack: &R,
-    pack_id: Option<PackId>,
-    end: u64,
-    finished: bool,
-) -> Result<Scan> {
+fn walk<R: ReadAt + ?Sized>(pack: &R, pack_id: Option<PackId>, end: u64, finished: bool) -> Result<Scan> {
     let start = HEADER_BYTES as u64;
     let mut found = Scan {
         pack_id,

@@ -7,11 +7,7 @@ fn spec(plains: &[(RecordKind, &[u8])]) -> (FrameSpec, Vec<u8>) {
     let mut spec = FrameSpec::new(RAW);
     let mut payload = Vec::new();
     for (kind, plain) in plains {
-        let id = if kind.id_is_digest() {
-            Digest::of(plain).0
-        } else {
-            [kind.0; 32]
-        };
+        let id = if kind.id_is_digest() { Digest::of(plain).0 } else { [kind.0; 32] };
         spec.push(RecordKey::new(*kind, id), plain);
         payload.extend_from_slice(plain);
     }
@@ -71,10 +67,7 @@ fn round_trip() {
     assert_eq!(records[4].0.kind, RecordKind(99));
     for frame in footer.frames() {
         let header = &bytes[frame.offset as usize..];
-        assert_eq!(
-            read_frame_header(frame.offset, header).expect("valid"),
-            *frame
-        );
+        assert_eq!(read_frame_header(frame.offset, header).expect("valid"), *frame);
         let mut copy = Writer::new(Vec::new(), PackId([8; 16])).expect("memory");
         let payload = read_frame(&bytes, frame).expect("valid");
         let copied = copy.append(frame.to_spec(), &payload).expect("carried");
@@ -171,15 +164,7 @@ fn search_finds_a_frame_across_windows() {
     let mut writer = Writer::new(Vec::new(), PackId([1; 16])).expect("memory");
     writer.append(frame, &payload).expect("valid");
     let whole = writer.get_mut()[48..].to_vec();
-    for junk in [
-        0,
-        1,
-        (1 << 20) - 5,
-        (1 << 20) - 2,
-        (1 << 20) - 1,
-        1 << 20,
-        3 << 20,
-    ] {
+    for junk in [0, 1, (1 << 20) - 5, (1 << 20) - 2, (1 << 20) - 1, 1 << 20, 3 << 20] {
         let mut pack = writer.get_mut()[..48].to_vec();
         pack.resize(48 + junk, b'c');
         pack.extend(&whole);
@@ -198,10 +183,7 @@ fn a_session_pack_is_continued_after_a_crash() {
         Writer::resume(Vec::new(), torn),
         Err(Error::Torn { valid_bytes, .. }) if valid_bytes == end as u64
     ));
-    assert!(matches!(
-        Writer::resume(Vec::new(), &bytes),
-        Err(Error::Limit { .. })
-    ));
+    assert!(matches!(Writer::resume(Vec::new(), &bytes), Err(Error::Limit { .. })));
     let kept = &bytes[..end];
     let mut writer = Writer::resume(kept.to_vec(), kept).expect("whole frames");
     let (third, payload) = spec(&[(RecordKind(99), b"from the future")]);
@@ -230,15 +212,9 @@ fn a_failed_write_ends_the_writer() {
     }
     let (frame, payload) = spec(&[(RecordKind::DATA, b"chunk")]);
     let mut writer = Writer::new(Full(48 + 84 + 2), PackId([1; 16])).expect("room for a header");
-    assert!(matches!(
-        writer.append(frame.clone(), &payload),
-        Err(Error::Io { .. })
-    ));
+    assert!(matches!(writer.append(frame.clone(), &payload), Err(Error::Io { .. })));
     assert_eq!((writer.len_bytes(), writer.frames().len()), (48, 0));
-    assert!(matches!(
-        writer.append(frame, &payload),
-        Err(Error::Poisoned { .. })
-    ));
+    assert!(matches!(writer.append(frame, &payload), Err(Error::Poisoned { .. })));
 }
 
 #[test]
@@ -246,10 +222,7 @@ fn limits_hold_when_writing() {
     let mut writer = Writer::new(Vec::new(), PackId([1; 16])).expect("memory");
     let refuse = |writer: &mut Writer<Vec<u8>>, spec: FrameSpec, payload: &[u8]| {
         let before = writer.len_bytes();
-        assert!(matches!(
-            writer.append(spec, payload),
-            Err(Error::Limit { .. })
-        ));
+        assert!(matches!(writer.append(spec, payload), Err(Error::Limit { .. })));
         assert_eq!(writer.len_bytes(), before);
     };
     let (data, payload) = spec(&[(RecordKind::DATA, b"chunk")]);
@@ -277,15 +250,7 @@ fn limits_hold_when_writing() {
     let tiny: Vec<(RecordKind, &[u8])> = vec![(RecordKind::PAGE, b"x"); 4097];
     refuse(&mut writer, spec(&tiny).0, b"x");
     let (mut kind, payload) = spec(&[(RecordKind::RECIPE, b"r")]);
-    kind = FrameSpec::with_records(
-        RAW,
-        0,
-        vec![],
-        vec![RecordMeta {
-            digest: None,
-            ..kind.records()[0]
-        }],
-    );
+    kind = FrameSpec::with_records(RAW, 0, vec![], vec![RecordMeta { digest: None, ..kind.records()[0] }]);
     refuse(&mut writer, kind, &payload);
     assert!(matches!(writer.finish(), Err(Error::Limit { .. })));
 
@@ -303,10 +268,7 @@ fn hostile_footers_do_not_allocate() {
     for field in [40, 44, 48 + 8, 48 + 8 + 8, 48 + 8 + 12, 48 + 8 + 16] {
         let mut footer = bytes[at..bytes.len() - TAIL_BYTES].to_vec();
         footer[field..field + 4].fill(0xff);
-        let tail = Tail {
-            footer_len: footer.len() as u64,
-            footer_digest: Digest::of(&footer),
-        };
+        let tail = Tail { footer_len: footer.len() as u64, footer_digest: Digest::of(&footer) };
         assert!(Footer::decode(&footer, &tail, bytes.len() as u64).is_err());
     }
     let mut tail = [0u8; TAIL_BYTES];
@@ -326,10 +288,7 @@ fn encrypted_and_newer_packs_are_named() {
     assert!(matches!(read_footer(&sealed), Err(Error::Encrypted { .. })));
     let mut newer = bytes[..60].to_vec();
     newer[8] = 2;
-    assert!(matches!(
-        read_footer(&newer),
-        Err(Error::Version { version: 2, .. })
-    ));
+    assert!(matches!(read_footer(&newer), Err(Error::Version { version: 2, .. })));
     assert!(matches!(scan(&newer), Err(Error::Version { .. })));
     assert!(matches!(read_footer(&b"PK"[..]), Err(Error::Magic { .. })));
 }
@@ -345,10 +304,7 @@ fn wrong_plain_bytes_are_named() {
         Err(Error::RecordDigest { key, .. }) if key.kind == RecordKind::RECIPE
     ));
     plain.pop();
-    assert!(matches!(
-        verify_frame(frame, &plain),
-        Err(Error::FrameLength { .. })
-    ));
+    assert!(matches!(verify_frame(frame, &plain), Err(Error::FrameLength { .. })));
     let other = &finished.footer.frames()[1];
     let range = other.offset as usize..other.end() as usize;
     assert!(split_frame(frame, &bytes[range]).is_err());
@@ -364,11 +320,7 @@ fn small_records_share_frames() {
     for i in 0..40u8 {
         let mut plain = small.clone();
         plain[0] = i;
-        frames.extend(
-            grouper
-                .push(key(&plain), &plain)
-                .map(|f| (f.plain.into_owned(), f.records)),
-        );
+        frames.extend(grouper.push(key(&plain), &plain).map(|f| (f.plain.into_owned(), f.records)));
         if i == 5 {
             let alone = grouper.push(key(&large), &large).expect("at once");
             assert_eq!((alone.records.len(), alone.plain.len()), (1, large.len()));

@@ -29,14 +29,7 @@ fn encode_header(pack_id: PackId) -> Vec<u8> {
 
 /// Refuses a pack that is encrypted.
 pub(super) fn check_key(pack_id: PackId, key_id: [u8; 16]) -> Result<()> {
-    if key_id == [0; 16] {
-        Ok(())
-    } else {
-        Err(Error::Encrypted {
-            pack_id,
-            key_id: to_hex(&key_id),
-        })
-    }
+    if key_id == [0; 16] { Ok(()) } else { Err(Error::Encrypted { pack_id, key_id: to_hex(&key_id) }) }
 }
 
 /// Reads a pack's header and returns the name that it states.
@@ -52,20 +45,13 @@ pub fn read_pack_header<R: ReadAt + ?Sized>(pack: &R) -> Result<PackId> {
     }
     let version = fields.u32().ok_or_else(not)?;
     if version != VERSION {
-        return Err(Error::Version {
-            what: "pack",
-            version,
-        });
+        return Err(Error::Version { what: "pack", version });
     }
     let flags = fields.u32().ok_or_else(not)?;
     let pack_id = PackId(fields.array().ok_or_else(not)?);
     check_key(pack_id, fields.array().ok_or_else(not)?)?;
     if flags != 0 {
-        return Err(Error::Damaged {
-            what: "pack header",
-            offset: 0,
-            reason: "flags are zero",
-        });
+        return Err(Error::Damaged { what: "pack header", offset: 0, reason: "flags are zero" });
     }
     Ok(pack_id)
 }
@@ -115,16 +101,10 @@ impl<W: Write> Writer<W> {
             return Err(Error::Magic { what: "pack" });
         };
         if found.finished {
-            return Err(Error::Limit {
-                what: "pack",
-                reason: "a finished pack takes no more frames",
-            });
+            return Err(Error::Limit { what: "pack", reason: "a finished pack takes no more frames" });
         }
         if found.torn || found.valid_len != len_bytes {
-            return Err(Error::Torn {
-                len_bytes,
-                valid_bytes: found.valid_len,
-            });
+            return Err(Error::Torn { len_bytes, valid_bytes: found.valid_len });
         }
         let mut writer = Self::empty(out, pack_id);
         while writer.len_bytes < len_bytes {
@@ -172,16 +152,9 @@ impl<W: Write> Writer<W> {
     /// Ends the pack with footer and tail. A pack without frames is refused.
     pub fn finish(mut self) -> Result<(W, Finished)> {
         let frames = std::mem::take(&mut self.frames);
-        let footer = Footer::new(self.pack_id, frames).map_err(|reason| Error::Limit {
-            what: "pack",
-            reason,
-        })?;
+        let footer = Footer::new(self.pack_id, frames).map_err(|reason| Error::Limit { what: "pack", reason })?;
         self.put(&footer.encode())?;
-        let finished = Finished {
-            footer,
-            size_bytes: self.len_bytes,
-            digest: self.hasher.finalize().into(),
-        };
+        let finished = Finished { footer, size_bytes: self.len_bytes, digest: self.hasher.finalize().into() };
         Ok((self.out, finished))
     }
 
@@ -225,11 +198,7 @@ impl<W: Write> Writer<W> {
         let offset = self.len_bytes;
         self.out.flush().map_err(|source| {
             self.poisoned = true;
-            Error::Io {
-                action: "flushing",
-                offset,
-                source,
-            }
+            Error::Io { action: "flushing", offset, source }
         })
     }
 
@@ -240,12 +209,7 @@ impl<W: Write> Writer<W> {
 
     /// Refuses a frame with which the pack could not be finished any more.
     fn admit(&self, meta: &FrameMeta) -> Result<()> {
-        let limit = |reason| {
-            Err(Error::Limit {
-                what: "pack",
-                reason,
-            })
-        };
+        let limit = |reason| Err(Error::Limit { what: "pack", reason });
         let footer = self.footer_bytes + Self::footer_part(meta);
         if self.record_count + meta.records.len() >= MAX_PACK_RECORDS {
             return limit("a pack has less than 2^24 records");
@@ -266,17 +230,11 @@ impl<W: Write> Writer<W> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         if self.poisoned {
-            return Err(Error::Poisoned {
-                pack_id: self.pack_id,
-            });
+            return Err(Error::Poisoned { pack_id: self.pack_id });
         }
         self.out.write_all(bytes).map_err(|source| {
             self.poisoned = true;
-            Error::Io {
-                action: "writing",
-                offset: self.len_bytes,
-                source,
-            }
+            Error::Io { action: "writing", offset: self.len_bytes, source }
         })?;
         self.hasher.update(bytes);
         self.len_bytes += bytes.len() as u64;

@@ -2,3 +2,4 @@
 
 mod architecture;
 mod conform_remote;
+mod formats_v1;

@@ -34,13 +34,7 @@ where
 {
     /// A tree whose pages go to `sink`.
     pub fn new(sink: F) -> Self {
-        Self {
-            sink,
-            order: PathOrder::default(),
-            leaf: Vec::new(),
-            levels: vec![Level::default()],
-            totals: (0, 0),
-        }
+        Self { sink, order: PathOrder::default(), leaf: Vec::new(), levels: vec![Level::default()], totals: (0, 0) }
     }
 
     /// Adds the next file. Paths must be valid ([`super::super::check_path`]) and strictly ascending by bytes.
@@ -88,17 +82,12 @@ where
         let page = if level == 0 {
             TreePage::Leaf(std::mem::take(&mut self.leaf))
         } else {
-            TreePage::Inner {
-                level: number,
-                children: std::mem::take(&mut self.levels[level].children),
-            }
+            TreePage::Inner { level: number, children: std::mem::take(&mut self.levels[level].children) }
         };
         let (entries, size_bytes) = page.totals()?;
         let bytes = page.encode();
         let child = ChildRef {
-            last_path: page
-                .bounds()
-                .map_or_else(Vec::new, |(_, last)| last.to_vec()),
+            last_path: page.bounds().map_or_else(Vec::new, |(_, last)| last.to_vec()),
             page_id: PageId::of(&bytes),
             entries,
             size_bytes,

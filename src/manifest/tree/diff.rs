@@ -47,12 +47,7 @@ enum Step {
 ///
 /// A page that both trees have in the same place is neither fetched nor compared, so the work follows the
 /// difference and not the size. Whether the trees are valid beyond the pages that were opened is not checked.
-pub fn diff<F, B, E, C>(
-    before: TreeId,
-    after: TreeId,
-    mut fetch: F,
-    mut on_change: C,
-) -> Result<(), E>
+pub fn diff<F, B, E, C>(before: TreeId, after: TreeId, mut fetch: F, mut on_change: C) -> Result<(), E>
 where
     F: FnMut(PageId) -> Result<B, E>,
     B: AsRef<[u8]>,
@@ -86,8 +81,7 @@ where
                 }
             }
             Step::TakeBoth => {
-                if let (Some(Head::Entry(before)), Some(Head::Entry(after))) =
-                    (a.advance(), b.advance())
+                if let (Some(Head::Entry(before)), Some(Head::Entry(after))) = (a.advance(), b.advance())
                     && before != after
                 {
                     on_change(Change::Modified { before, after })?;
@@ -145,9 +139,7 @@ fn decide(a: Option<&Head>, b: Option<&Head>) -> Option<Step> {
 }
 
 fn precedes(entry: &TreeEntry, page: &Node) -> bool {
-    page.after
-        .as_ref()
-        .is_some_and(|after| entry.path <= *after)
+    page.after.as_ref().is_some_and(|after| entry.path <= *after)
 }
 
 /// Whether all of `a` comes before all of `b`.

@@ -47,9 +47,7 @@ impl FileMode {
     /// The mode of git's number; none for directories, submodules and all else.
     #[must_use]
     pub fn from_bits(bits: u32) -> Option<Self> {
-        [Self::Regular, Self::Executable, Self::Symlink]
-            .into_iter()
-            .find(|mode| mode.bits() == bits)
+        [Self::Regular, Self::Executable, Self::Symlink].into_iter().find(|mode| mode.bits() == bits)
     }
 }
 
@@ -179,9 +177,7 @@ impl TreePage {
     fn bounds(&self) -> Option<(&[u8], &[u8])> {
         match self {
             Self::Leaf(entries) => Some((&entries.first()?.path, &entries.last()?.path)),
-            Self::Inner { children, .. } => {
-                Some((&children.first()?.last_path, &children.last()?.last_path))
-            }
+            Self::Inner { children, .. } => Some((&children.first()?.last_path, &children.last()?.last_path)),
         }
     }
 }
@@ -215,8 +211,7 @@ fn decode_leaf(bytes: &[u8]) -> Result<TreePage> {
     for WireEntry(path, mode, size_bytes, file_id) in wire_entries {
         let entry = TreeEntry {
             path: path.into_vec(),
-            mode: FileMode::from_bits(mode)
-                .ok_or_else(|| rule("a mode is 100644, 100755 or 120000"))?,
+            mode: FileMode::from_bits(mode).ok_or_else(|| rule("a mode is 100644, 100755 or 120000"))?,
             size_bytes,
             file_id,
         };
@@ -243,12 +238,7 @@ fn decode_inner(bytes: &[u8]) -> Result<TreePage> {
         if entries == 0 {
             return Err(rule("a page below another has files"));
         }
-        children.push(ChildRef {
-            last_path: path.into_vec(),
-            page_id,
-            entries,
-            size_bytes,
-        });
+        children.push(ChildRef { last_path: path.into_vec(), page_id, entries, size_bytes });
     }
     Ok(TreePage::Inner { level, children })
 }
@@ -288,9 +278,7 @@ impl PageRule {
         }
         let digest = blake3::hash(path);
         let at = 4 * usize::from(level);
-        let word: [u8; 4] = digest.as_bytes()[at..at + 4]
-            .try_into()
-            .expect("eight levels of four bytes make a digest");
+        let word: [u8; 4] = digest.as_bytes()[at..at + 4].try_into().expect("eight levels of four bytes make a digest");
         u32::from_le_bytes(word) & Self::MASK == 0
     }
 }

@@ -17,21 +17,14 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn root(tree_id: TreeId) -> Self {
-        Self {
-            page_id: PageId(tree_id.0),
-            after: None,
-            claim: None,
-        }
+        Self { page_id: PageId(tree_id.0), after: None, claim: None }
     }
 
     /// Decodes the node's page and checks it against the claim.
     fn open(&self, bytes: &[u8]) -> Result<TreePage> {
         check_page(self.page_id, bytes)?;
         let page = TreePage::decode(bytes)?;
-        let rule = |rule| Error::PageRule {
-            page_id: self.page_id,
-            rule,
-        };
+        let rule = |rule| Error::PageRule { page_id: self.page_id, rule };
         let totals = page.totals()?;
         let bounds = page.bounds();
         if let Some((level, child)) = &self.claim {
@@ -89,10 +82,7 @@ pub(super) struct Cursor {
 
 impl Cursor {
     pub(super) fn new(tree_id: TreeId) -> Self {
-        Self {
-            head: Some(Head::Page(Node::root(tree_id))),
-            stack: Vec::new(),
-        }
+        Self { head: Some(Head::Page(Node::root(tree_id))), stack: Vec::new() }
     }
 
     /// Leaves the head behind and goes to what follows it.
@@ -124,9 +114,7 @@ impl Cursor {
         let bytes = fetch(node.page_id)?;
         let open = match node.open(bytes.as_ref())? {
             TreePage::Leaf(entries) => Open::Leaf(entries.into_iter()),
-            TreePage::Inner { level, children } => {
-                Open::Inner(node.below(level, children).into_iter())
-            }
+            TreePage::Inner { level, children } => Open::Inner(node.below(level, children).into_iter()),
         };
         self.stack.push(open);
         self.advance();
@@ -159,11 +147,7 @@ where
         let node = Node::root(self.tree_id);
         let bytes = (self.fetch)(node.page_id)?;
         let (entries, size_bytes) = node.open(bytes.as_ref())?.totals()?;
-        Ok(TreeTotals {
-            tree_id: self.tree_id,
-            entries,
-            size_bytes,
-        })
+        Ok(TreeTotals { tree_id: self.tree_id, entries, size_bytes })
     }
 
     /// The entry `path`, if the tree has it. Fetches one page of each level.
@@ -191,11 +175,7 @@ where
     /// All entries in path order; each page is fetched once, when its first entry is wanted. After an error
     /// the iterator ends.
     pub fn iter(&mut self) -> TreeIter<'_, F> {
-        TreeIter {
-            cursor: Cursor::new(self.tree_id),
-            order: PathOrder::default(),
-            fetch: &mut self.fetch,
-        }
+        TreeIter { cursor: Cursor::new(self.tree_id), order: PathOrder::default(), fetch: &mut self.fetch }
     }
 }
 
@@ -261,10 +241,6 @@ where
     if totals.tree_id == tree_id {
         Ok(totals)
     } else {
-        Err(Error::TreeShape {
-            expected: totals.tree_id,
-            actual: tree_id,
-        }
-        .into())
+        Err(Error::TreeShape { expected: totals.tree_id, actual: tree_id }.into())
     }
 }

@@ -14,9 +14,7 @@ fn entry(path: &str, content: &str) -> TreeEntry {
 }
 
 fn many(count: usize) -> Vec<TreeEntry> {
-    (0..count)
-        .map(|i| entry(&format!("d{:03}/f{i:07}.txt", i / 1000), &format!("v{i}")))
-        .collect()
+    (0..count).map(|i| entry(&format!("d{:03}/f{i:07}.txt", i / 1000), &format!("v{i}"))).collect()
 }
 
 fn build(entries: &[TreeEntry], pages: &mut Pages) -> TreeTotals {
@@ -31,12 +29,7 @@ fn build(entries: &[TreeEntry], pages: &mut Pages) -> TreeTotals {
 }
 
 fn fetch(pages: &Pages) -> impl FnMut(PageId) -> Result<Vec<u8>> + '_ {
-    |id| {
-        pages
-            .get(&id)
-            .cloned()
-            .ok_or(Error::WrongKind { what: "page" })
-    }
+    |id| pages.get(&id).cloned().ok_or(Error::WrongKind { what: "page" })
 }
 
 #[test]
@@ -45,14 +38,8 @@ fn the_empty_tree_is_one_empty_leaf() {
     let totals = build(&[], &mut pages);
     assert_eq!(totals.tree_id.0, empty_tree().id.0);
     assert_eq!((totals.entries, totals.size_bytes, pages.len()), (0, 0, 1));
-    assert_eq!(
-        pages.values().next().expect("one page")[..],
-        *b"\x94\xa4tree\x01\x00\x90"
-    );
-    assert_eq!(
-        validate(totals.tree_id, fetch(&pages)).expect("valid"),
-        totals
-    );
+    assert_eq!(pages.values().next().expect("one page")[..], *b"\x94\xa4tree\x01\x00\x90");
+    assert_eq!(validate(totals.tree_id, fetch(&pages)).expect("valid"), totals);
 }
 
 #[test]
@@ -72,10 +59,7 @@ fn entries_come_back_at_every_size() {
         for absent in ["", "a", "d000/f0000000.txt.x", "zzz"] {
             assert_eq!(reader.lookup(absent.as_bytes()).expect("readable"), None);
         }
-        assert_eq!(
-            validate(totals.tree_id, fetch(&pages)).expect("valid"),
-            totals
-        );
+        assert_eq!(validate(totals.tree_id, fetch(&pages)).expect("valid"), totals);
     }
 }
 
@@ -83,10 +67,7 @@ fn entries_come_back_at_every_size() {
 fn pages_have_about_a_thousand_entries() {
     let mut pages = Pages::new();
     build(&many(200_000), &mut pages);
-    let leaves = pages
-        .values()
-        .filter(|bytes| TreePage::decode(bytes).is_ok_and(|page| page.level() == 0))
-        .count();
+    let leaves = pages.values().filter(|bytes| TreePage::decode(bytes).is_ok_and(|page| page.level() == 0)).count();
     assert!((160..250).contains(&leaves), "{leaves}");
     assert!(pages.len() > leaves);
 }
@@ -94,18 +75,13 @@ fn pages_have_about_a_thousand_entries() {
 #[test]
 fn long_paths_keep_pages_small() {
     let long = "p".repeat(4000);
-    let entries: Vec<_> = (0..600)
-        .map(|i| entry(&format!("{i:06}{long}"), "x"))
-        .collect();
+    let entries: Vec<_> = (0..600).map(|i| entry(&format!("{i:06}{long}"), "x")).collect();
     let mut pages = Pages::new();
     let totals = build(&entries, &mut pages);
     for bytes in pages.values() {
         assert!(bytes.len() < crate::limits::MAX_META_RECORD_BYTES / 2);
     }
-    assert_eq!(
-        validate(totals.tree_id, fetch(&pages)).expect("valid"),
-        totals
-    );
+    assert_eq!(validate(totals.tree_id, fetch(&pages)).expect("valid"), totals);
 }
 
 /// Runs a comparison and tells which pages it opened.
@@ -139,13 +115,7 @@ fn a_changed_file_rewrites_one_page_a_level() {
     let after = build(&changed, &mut pages).tree_id;
     assert_eq!(pages.len() - count, 2, "a leaf and the root");
     let (changes, opened) = compare(before, after, &pages);
-    assert_eq!(
-        changes,
-        [Change::Modified {
-            before: entries[9000].clone(),
-            after: changed[9000].clone()
-        }]
-    );
+    assert_eq!(changes, [Change::Modified { before: entries[9000].clone(), after: changed[9000].clone() }]);
     assert_eq!(opened.len(), 4);
     assert_eq!(compare(before, before, &pages), (vec![], BTreeSet::new()));
 }
@@ -161,12 +131,7 @@ fn differences_are_those_of_the_lists() {
             }
             (i % modulus != 0).then_some(e)
         };
-        let mut list: Vec<_> = entries
-            .iter()
-            .enumerate()
-            .skip(from)
-            .filter_map(one)
-            .collect();
+        let mut list: Vec<_> = entries.iter().enumerate().skip(from).filter_map(one).collect();
         list.push(entry("zz/last", &format!("{modulus}")));
         list
     };
@@ -245,19 +210,13 @@ fn other_boundaries_are_not_the_tree() {
         });
         pages.insert(page.id, page.bytes);
     }
-    let inner = |children: &[ChildRef]| TreePage::Inner {
-        level: 1,
-        children: children.to_vec(),
-    };
+    let inner = |children: &[ChildRef]| TreePage::Inner { level: 1, children: children.to_vec() };
     let root = Page::new(inner(&children).encode());
     pages.insert(root.id, root.bytes);
     let tree_id = TreeId(root.id.0);
     let back: Result<Vec<_>> = TreeReader::new(tree_id, fetch(&pages)).iter().collect();
     assert_eq!(back.expect("readable all the same"), entries);
-    assert!(matches!(
-        validate(tree_id, fetch(&pages)),
-        Err(Error::TreeShape { .. })
-    ));
+    assert!(matches!(validate(tree_id, fetch(&pages)), Err(Error::TreeShape { .. })));
 
     // What a page above says of a page must be so.
     let mut wrong: Vec<Vec<ChildRef>> = Vec::new();
@@ -287,26 +246,13 @@ fn damage_never_passes() {
     let leaf = TreePage::Leaf(vec![
         entry("a", "x"),
         entry("b/c", ""),
-        TreeEntry {
-            mode: FileMode::Symlink,
-            ..entry("d", "target")
-        },
+        TreeEntry { mode: FileMode::Symlink, ..entry("d", "target") },
     ]);
     let inner = TreePage::Inner {
         level: 1,
         children: vec![
-            ChildRef {
-                last_path: b"k".to_vec(),
-                page_id: PageId::of(b"1"),
-                entries: 700,
-                size_bytes: 1 << 33,
-            },
-            ChildRef {
-                last_path: b"z/z".to_vec(),
-                page_id: PageId::of(b"2"),
-                entries: 2,
-                size_bytes: 0,
-            },
+            ChildRef { last_path: b"k".to_vec(), page_id: PageId::of(b"1"), entries: 700, size_bytes: 1 << 33 },
+            ChildRef { last_path: b"z/z".to_vec(), page_id: PageId::of(b"2"), entries: 2, size_bytes: 0 },
         ],
     };
     for page in [leaf, inner] {
@@ -325,9 +271,7 @@ fn damage_never_passes() {
             }
             let node = reader::Node::root(TreeId::of(&bytes));
             let pages = Pages::from([(node.page_id, flipped)]);
-            let back: Result<Vec<_>> = TreeReader::new(TreeId::of(&bytes), fetch(&pages))
-                .iter()
-                .collect();
+            let back: Result<Vec<_>> = TreeReader::new(TreeId::of(&bytes), fetch(&pages)).iter().collect();
             assert!(matches!(back, Err(Error::PageDigest { .. })), "bit {bit}");
         }
     }

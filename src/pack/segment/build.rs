@@ -22,10 +22,7 @@ pub struct SegmentBuilder {
 }
 
 fn limit<T>(reason: &'static str) -> Result<T> {
-    Err(Error::Limit {
-        what: "segment",
-        reason,
-    })
+    Err(Error::Limit { what: "segment", reason })
 }
 
 impl SegmentBuilder {
@@ -87,10 +84,7 @@ impl SegmentBuilder {
         let count = self.packs.len();
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by_key(|&at| self.packs[at].0);
-        if order
-            .windows(2)
-            .any(|w| self.packs[w[0]].0 == self.packs[w[1]].0)
-        {
+        if order.windows(2).any(|w| self.packs[w[0]].0 == self.packs[w[1]].0) {
             return limit("a pack is in a segment once");
         }
         let mut slots = vec![0u32; count];
@@ -100,13 +94,12 @@ impl SegmentBuilder {
         for key in &mut self.keys {
             key.pack = slots[key.pack as usize];
         }
-        self.keys
-            .sort_unstable_by_key(|k| (k.prefix, k.pack, k.ordinal));
+        self.keys.sort_unstable_by_key(|k| (k.prefix, k.pack, k.ordinal));
 
         let pack_count = u32::try_from(count).expect("at most 1,048,576");
         let entry_count = self.keys.len() as u64;
-        let layout = Layout::of(pack_count, entry_count)
-            .filter(|l| l.size().is_some_and(|size| size <= MAX_SEGMENT_BYTES));
+        let layout =
+            Layout::of(pack_count, entry_count).filter(|l| l.size().is_some_and(|size| size <= MAX_SEGMENT_BYTES));
         let Some(layout) = layout else {
             return limit("a segment has at most 4 GiB");
         };
@@ -118,15 +111,7 @@ impl SegmentBuilder {
         out.extend(segment_id.0);
         out.extend(pack_count.to_le_bytes());
         out.extend(0u32.to_le_bytes());
-        for number in [
-            entry_count,
-            layout.packs,
-            layout.filter,
-            layout.entries,
-            layout.trailer,
-            0,
-            0,
-        ] {
+        for number in [entry_count, layout.packs, layout.filter, layout.entries, layout.trailer, 0, 0] {
             out.extend(number.to_le_bytes());
         }
         for &at in &order {

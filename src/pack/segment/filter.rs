@@ -41,6 +41,5 @@ pub(super) fn insert(filter: &mut [u8], hashes: (u64, u64)) {
 
 /// Whether the key can be in the segment.
 pub(super) fn contains(filter: &[u8], key: &RecordKey) -> bool {
-    !filter.is_empty()
-        && probes(hashes(key), filter.len()).all(|(byte, mask)| filter[byte] & mask != 0)
+    !filter.is_empty() && probes(hashes(key), filter.len()).all(|(byte, mask)| filter[byte] & mask != 0)
 }

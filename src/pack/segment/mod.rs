@@ -36,12 +36,7 @@ impl Layout {
         let filter = packs.checked_add(u64::from(pack_count).checked_mul(PACK_BYTES as u64)?)?;
         let entries = filter.checked_add(filter::filter_bytes(entry_count)?)?;
         let trailer = entries.checked_add(entry_count.checked_mul(ENTRY_BYTES as u64)?)?;
-        Some(Self {
-            packs,
-            filter,
-            entries,
-            trailer,
-        })
+        Some(Self { packs, filter, entries, trailer })
     }
 
     fn size(&self) -> Option<u64> {

@@ -1,8 +1,6 @@
 //! Opening a segment and asking it.
 
-use super::{
-    END_MAGIC, ENTRY_BYTES, HEADER_BYTES, Layout, MAGIC, PACK_BYTES, TRAILER_BYTES, VERSION, filter,
-};
+use super::{END_MAGIC, ENTRY_BYTES, HEADER_BYTES, Layout, MAGIC, PACK_BYTES, TRAILER_BYTES, VERSION, filter};
 use crate::id::{Digest, PackId, SegmentId};
 use crate::limits::{MAX_PACK_RECORDS, MAX_SEGMENT_BYTES, MAX_SEGMENT_PACKS};
 use crate::pack::wire::Fields;
@@ -49,11 +47,7 @@ pub struct Segment<B> {
 }
 
 fn damaged<T>(offset: u64, reason: &'static str) -> Result<T> {
-    Err(Error::Damaged {
-        what: "segment",
-        offset,
-        reason,
-    })
+    Err(Error::Damaged { what: "segment", offset, reason })
 }
 
 impl<B: AsRef<[u8]>> Segment<B> {
@@ -73,10 +67,7 @@ impl<B: AsRef<[u8]>> Segment<B> {
         let short = || Error::Magic { what: "segment" };
         let version = fields.u32().ok_or_else(short)?;
         if version != VERSION {
-            return Err(Error::Version {
-                what: "segment",
-                version,
-            });
+            return Err(Error::Version { what: "segment", version });
         }
         let flags = fields.u32().ok_or_else(short)?;
         let segment_id = SegmentId(fields.array().ok_or_else(short)?);
@@ -93,14 +84,7 @@ impl<B: AsRef<[u8]>> Segment<B> {
         let Some(layout) = layout.filter(|layout| layout.size() == Some(size)) else {
             return damaged(0, "its size is that of its sections");
         };
-        let expected = [
-            layout.packs,
-            layout.filter,
-            layout.entries,
-            layout.trailer,
-            0,
-            0,
-        ];
+        let expected = [layout.packs, layout.filter, layout.entries, layout.trailer, 0, 0];
         for expected in expected {
             if fields.u64() != Some(expected) {
                 return damaged(0, "its sections follow each other");
@@ -109,13 +93,7 @@ impl<B: AsRef<[u8]>> Segment<B> {
         if !all.ends_with(&END_MAGIC) {
             return damaged(layout.trailer, "it ends with its end magic");
         }
-        let segment = Self {
-            bytes,
-            segment_id,
-            pack_count,
-            entry_count,
-            layout,
-        };
+        let segment = Self { bytes, segment_id, pack_count, entry_count, layout };
         segment.check_packs()?;
         if check == Check::Full {
             segment.check_all()?;
@@ -137,10 +115,7 @@ impl<B: AsRef<[u8]>> Segment<B> {
             last = Some(pack.pack_id);
         }
         let table = self.section(self.layout.packs, self.layout.filter);
-        if table
-            .chunks_exact(PACK_BYTES)
-            .any(|pack| pack[20..24] != [0; 4])
-        {
+        if table.chunks_exact(PACK_BYTES).any(|pack| pack[20..24] != [0; 4]) {
             return damaged(self.layout.packs, "reserved bytes are zero");
         }
         if total != self.entry_count {
@@ -198,11 +173,7 @@ impl<B: AsRef<[u8]>> Segment<B> {
         let record_count = fields.u32()?;
         fields.u32()?;
         let size_bytes = fields.u64()?;
-        Some(PackEntry {
-            pack_id,
-            record_count,
-            size_bytes,
-        })
+        Some(PackEntry { pack_id, record_count, size_bytes })
     }
 
     /// Whether the record can be in one of the packs. `false` is certain, `true` is wrong about once in 120.
@@ -216,17 +187,8 @@ impl<B: AsRef<[u8]>> Segment<B> {
     pub fn lookup(&self, key: &RecordKey) -> Candidates<'_, B> {
         let prefix: [u8; 8] = key.id[..8].try_into().expect("eight bytes");
         let prefix = u64::from_be_bytes(prefix);
-        let next = if self.may_contain(key) {
-            self.lower_bound(prefix)
-        } else {
-            self.entry_count
-        };
-        Candidates {
-            segment: self,
-            prefix,
-            kind: key.kind,
-            next,
-        }
+        let next = if self.may_contain(key) { self.lower_bound(prefix) } else { self.entry_count };
+        Candidates { segment: self, prefix, kind: key.kind, next }
     }
 
     /// The first entry whose prefix is not below `prefix`.
@@ -277,14 +239,10 @@ impl<B: AsRef<[u8]>> Segment<B> {
         let (_, pack, ordinal, _) = self.entry(at);
         let pack = self.pack(pack).filter(|_| pack < self.pack_count);
         match pack.filter(|pack| ordinal < pack.record_count) {
-            Some(pack) => Ok(Candidate {
-                pack_id: pack.pack_id,
-                ordinal,
-            }),
-            None => damaged(
-                self.layout.entries + at * ENTRY_BYTES as u64,
-                "an entry points into a pack of the segment",
-            ),
+            Some(pack) => Ok(Candidate { pack_id: pack.pack_id, ordinal }),
+            None => {
+                damaged(self.layout.entries + at * ENTRY_BYTES as u64, "an entry points into a pack of the segment")
+            }
         }
     }
 

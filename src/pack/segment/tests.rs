@@ -10,18 +10,13 @@ fn segment(packs: u8, records: u32) -> Vec<u8> {
     let mut builder = SegmentBuilder::new();
     for pack in 0..packs {
         let first = u32::from(pack) * records;
-        builder
-            .add_pack(PackId([pack; 16]), 1000, (first..first + records).map(key))
-            .expect("valid");
+        builder.add_pack(PackId([pack; 16]), 1000, (first..first + records).map(key)).expect("valid");
     }
     builder.finish(SegmentId([9; 16])).expect("valid")
 }
 
 fn find(segment: &Segment<impl AsRef<[u8]>>, key: &RecordKey) -> Vec<Candidate> {
-    segment
-        .lookup(key)
-        .collect::<Result<_, Error>>()
-        .expect("a sound segment")
+    segment.lookup(key).collect::<Result<_, Error>>().expect("a sound segment")
 }
 
 #[test]
@@ -34,10 +29,7 @@ fn every_record_is_found_and_few_others() {
         for pack in 0..packs {
             for ordinal in 0..records {
                 let key = key(u32::from(pack) * records + ordinal);
-                let wanted = Candidate {
-                    pack_id: PackId([pack; 16]),
-                    ordinal,
-                };
+                let wanted = Candidate { pack_id: PackId([pack; 16]), ordinal };
                 assert_eq!(find(&segment, &key), [wanted]);
             }
         }
@@ -58,24 +50,13 @@ fn kinds_and_equal_prefixes_are_told_apart() {
     let mut builder = SegmentBuilder::new();
     let keys = [chunk, RecordKey::chunk(near), chunk];
     builder.add_pack(PackId([2; 16]), 1, keys).expect("valid");
-    builder
-        .add_pack(PackId([1; 16]), 1, [chunk, recipe])
-        .expect("valid");
+    builder.add_pack(PackId([1; 16]), 1, [chunk, recipe]).expect("valid");
     let bytes = builder.finish(SegmentId([9; 16])).expect("valid");
     let segment = Segment::open(bytes, Check::Full).expect("valid");
-    let at = |pack, ordinal| Candidate {
-        pack_id: PackId([pack; 16]),
-        ordinal,
-    };
-    assert_eq!(
-        find(&segment, &chunk),
-        [at(1, 0), at(2, 0), at(2, 1), at(2, 2)]
-    );
+    let at = |pack, ordinal| Candidate { pack_id: PackId([pack; 16]), ordinal };
+    assert_eq!(find(&segment, &chunk), [at(1, 0), at(2, 0), at(2, 1), at(2, 2)]);
     assert_eq!(find(&segment, &recipe), [at(1, 1)]);
-    assert_eq!(
-        find(&segment, &RecordKey::new(RecordKind::PAGE, chunk.id)),
-        []
-    );
+    assert_eq!(find(&segment, &RecordKey::new(RecordKind::PAGE, chunk.id)), []);
 
     let mut only = SegmentBuilder::new();
     only.add_pack(PackId([1; 16]), 1, [chunk]).expect("valid");
@@ -90,9 +71,7 @@ fn the_order_of_packs_leaves_no_trace() {
         let mut builder = SegmentBuilder::new();
         for &pack in order {
             let keys = (0..50).map(|n| key(u32::from(pack) * 50 + n));
-            builder
-                .add_pack(PackId([pack; 16]), u64::from(pack), keys)
-                .expect("valid");
+            builder.add_pack(PackId([pack; 16]), u64::from(pack), keys).expect("valid");
         }
         builder.finish(SegmentId([9; 16]))
     };
@@ -115,9 +94,7 @@ fn golden_bytes() {
         *byte = i;
     }
     let key = RecordKey::new(RecordKind::RECIPE, id);
-    builder
-        .add_pack(PackId([5; 16]), 258, [key])
-        .expect("valid");
+    builder.add_pack(PackId([5; 16]), 258, [key]).expect("valid");
     let bytes = builder.finish(SegmentId([6; 16])).expect("valid");
     let mut expected = b"cladeseg\x01\0\0\0\0\0\0\0".to_vec();
     expected.extend([6; 16]);
@@ -193,12 +170,7 @@ fn more_records_than_24_bits_are_refused() {
     let refused = builder.add_pack(PackId([1; 16]), 1, too_many);
     assert!(matches!(refused, Err(Error::Limit { .. })));
     assert_eq!(builder.record_count(), 0);
-    builder
-        .add_pack(PackId([1; 16]), 1, [key(1)])
-        .expect("still usable");
+    builder.add_pack(PackId([1; 16]), 1, [key(1)]).expect("still usable");
     let bytes = builder.finish(SegmentId([9; 16])).expect("valid");
-    assert_eq!(
-        find(&Segment::open(bytes, Check::Full).expect("valid"), &key(1)).len(),
-        1
-    );
+    assert_eq!(find(&Segment::open(bytes, Check::Full).expect("valid"), &key(1)).len(), 1);
 }

@@ -23,17 +23,11 @@ fn hole(len_bytes: u64) -> Term {
 }
 
 fn data(n: usize, len_bytes: u32) -> Term {
-    Term::Chunk {
-        id: chunk(n),
-        len_bytes,
-    }
+    Term::Chunk { id: chunk(n), len_bytes }
 }
 
 fn no_pages(id: PageId) -> Result<Vec<u8>> {
-    Err(Error::PageDigest {
-        expected: id,
-        actual: id,
-    })
+    Err(Error::PageDigest { expected: id, actual: id })
 }
 
 #[test]
@@ -50,14 +44,7 @@ fn small_files_need_none() {
 #[test]
 fn golden_bytes_and_merged_holes() {
     let file_id = FileId::of(b"file");
-    let parts = [
-        hole(65_536),
-        hole(1),
-        data(1, 300),
-        hole(0),
-        data(2, 5),
-        hole(7),
-    ];
+    let parts = [hole(65_536), hole(1), data(1, 300), hole(0), data(2, 5), hole(7)];
     let recipe = build(&parts, file_id).recipe.expect("a recipe");
     let mut expected = b"\x96\xa6recipe\x01\x01\xc4\x20".to_vec();
     expected.extend(file_id.0);
@@ -77,15 +64,11 @@ fn golden_bytes_and_merged_holes() {
 #[test]
 fn many_terms_go_to_pages() {
     for extra in [0, 1, MAX_RECIPE_TERMS + 5] {
-        let parts: Vec<_> = (0..MAX_RECIPE_TERMS + extra)
-            .map(|i| if i % 2 == 1 { hole(70_000) } else { data(i, 4) })
-            .collect();
+        let parts: Vec<_> =
+            (0..MAX_RECIPE_TERMS + extra).map(|i| if i % 2 == 1 { hole(70_000) } else { data(i, 4) }).collect();
         let built = build(&parts, FileId::of(b"file"));
         let recipe = built.recipe.expect("a recipe");
-        assert_eq!(
-            recipe.pages().len(),
-            extra.div_ceil(MAX_RECIPE_TERMS) + usize::from(extra > 0)
-        );
+        assert_eq!(recipe.pages().len(), extra.div_ceil(MAX_RECIPE_TERMS) + usize::from(extra > 0));
         assert_eq!(recipe.term_count(), parts.len() as u64);
         assert_eq!(Recipe::decode(&recipe.encode()).expect("valid"), recipe);
         let pages: BTreeMap<_, _> = built.pages.into_iter().map(|p| (p.id, p.bytes)).collect();
@@ -122,11 +105,7 @@ fn broken_rules_are_refused() {
     ] {
         assert!(Recipe::decode(&wire_recipe(size, terms)).is_err());
     }
-    let page = |size_bytes, term_count| TermPageRef {
-        page_id: PageId::of(b"p"),
-        size_bytes,
-        term_count,
-    };
+    let page = |size_bytes, term_count| TermPageRef { page_id: PageId::of(b"p"), size_bytes, term_count };
     let paged = |size, pages| wire::encode(&WirePaged(PAGED, 1, 1, FileId::of(b"f"), size, pages));
     Recipe::decode(&paged(70_001, vec![page(70_000, 65_536), page(1, 1)])).expect("valid");
     for (size, pages) in [
@@ -144,19 +123,12 @@ fn broken_rules_are_refused() {
     builder.push_hole(u64::MAX).expect("fits");
     assert!(builder.push_chunk(chunk(1), 1).is_err());
     assert!(RecipeBuilder::new(1).push_chunk(chunk(1), 0).is_err());
-    assert!(
-        RecipeBuilder::new(1)
-            .push_chunk(chunk(1), MAX_CHUNK_BYTES + 1)
-            .is_err()
-    );
+    assert!(RecipeBuilder::new(1).push_chunk(chunk(1), MAX_CHUNK_BYTES + 1).is_err());
 }
 
 #[test]
 fn damage_never_reads_as_the_same_recipe() {
-    let recipe = build(
-        &[hole(65_536), data(1, 300), data(2, 5)],
-        FileId::of(b"file"),
-    );
+    let recipe = build(&[hole(65_536), data(1, 300), data(2, 5)], FileId::of(b"file"));
     let recipe = recipe.recipe.expect("a recipe");
     let page = wire::encode(&WireTerms(TERMS, 1, to_wire(&[hole(70_000), data(1, 300)])));
     for len in 0..recipe.encode().len() {

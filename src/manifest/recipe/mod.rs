@@ -60,14 +60,7 @@ struct WireTerm(Option<ChunkId>, u64);
 #[derive(Serialize, Deserialize)]
 struct WireRecipe<'a>(#[serde(borrow)] &'a str, u8, u8, FileId, u64, Vec<WireTerm>);
 #[derive(Serialize, Deserialize)]
-struct WirePaged<'a>(
-    #[serde(borrow)] &'a str,
-    u8,
-    u8,
-    FileId,
-    u64,
-    Vec<TermPageRef>,
-);
+struct WirePaged<'a>(#[serde(borrow)] &'a str, u8, u8, FileId, u64, Vec<TermPageRef>);
 #[derive(Serialize, Deserialize)]
 struct WireTerms<'a>(#[serde(borrow)] &'a str, u8, Vec<WireTerm>);
 
@@ -91,8 +84,7 @@ fn from_wire(what: &'static str, wire: Vec<WireTerm>) -> Result<(Vec<Term>, u64)
         let term = match id {
             Some(id) => Term::Chunk {
                 id,
-                len_bytes: chunk_len(len_bytes)
-                    .ok_or_else(|| rule("a chunk has 1 to 262,144 bytes"))?,
+                len_bytes: chunk_len(len_bytes).ok_or_else(|| rule("a chunk has 1 to 262,144 bytes"))?,
             },
             None => Term::Hole { len_bytes },
         };
@@ -102,9 +94,7 @@ fn from_wire(what: &'static str, wire: Vec<WireTerm>) -> Result<(Vec<Term>, u64)
         if term.is_hole() && terms.last().is_some_and(Term::is_hole) {
             return Err(rule("adjacent holes are one hole"));
         }
-        total = total
-            .checked_add(len_bytes)
-            .ok_or_else(|| rule("the size fits 64 bits"))?;
+        total = total.checked_add(len_bytes).ok_or_else(|| rule("the size fits 64 bits"))?;
         terms.push(term);
     }
     Ok((terms, total))
@@ -178,29 +168,14 @@ impl Recipe {
     /// The recipe's canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Self {
-            profile,
-            file_id,
-            size_bytes,
-            ..
-        } = *self;
+        let Self { profile, file_id, size_bytes, .. } = *self;
         match &self.body {
-            Body::Terms(terms) => wire::encode(&WireRecipe(
-                RECIPE,
-                wire::VERSION,
-                profile,
-                file_id,
-                size_bytes,
-                to_wire(terms),
-            )),
-            Body::Pages(pages) => wire::encode(&WirePaged(
-                PAGED,
-                wire::VERSION,
-                profile,
-                file_id,
-                size_bytes,
-                pages.clone(),
-            )),
+            Body::Terms(terms) => {
+                wire::encode(&WireRecipe(RECIPE, wire::VERSION, profile, file_id, size_bytes, to_wire(terms)))
+            }
+            Body::Pages(pages) => {
+                wire::encode(&WirePaged(PAGED, wire::VERSION, profile, file_id, size_bytes, pages.clone()))
+            }
         }
     }
 
@@ -208,31 +183,19 @@ impl Recipe {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let paged = matches!(wire::head(bytes), Some((tag, _)) if tag == PAGED.as_bytes());
         let (recipe, total) = if paged {
-            let WirePaged(_, _, profile, file_id, size_bytes, pages) =
-                wire::decode(WHAT, PAGED, bytes)?;
+            let WirePaged(_, _, profile, file_id, size_bytes, pages) = wire::decode(WHAT, PAGED, bytes)?;
             let total = check_pages(&pages)?;
             let body = Body::Pages(pages);
-            let recipe = Self {
-                profile,
-                file_id,
-                size_bytes,
-                body,
-            };
+            let recipe = Self { profile, file_id, size_bytes, body };
             (recipe, total)
         } else {
-            let WireRecipe(_, _, profile, file_id, size_bytes, terms) =
-                wire::decode(WHAT, RECIPE, bytes)?;
+            let WireRecipe(_, _, profile, file_id, size_bytes, terms) = wire::decode(WHAT, RECIPE, bytes)?;
             let (terms, total) = from_wire(WHAT, terms)?;
             if let [Term::Chunk { .. }] = terms[..] {
                 return Err(rule("a file of one chunk has no recipe"));
             }
             let body = Body::Terms(terms);
-            let recipe = Self {
-                profile,
-                file_id,
-                size_bytes,
-                body,
-            };
+            let recipe = Self { profile, file_id, size_bytes, body };
             (recipe, total)
         };
         if total != recipe.size_bytes {
@@ -253,12 +216,7 @@ impl Recipe {
             Body::Terms(terms) => (terms.clone(), &[][..]),
             Body::Pages(pages) => (Vec::new(), &pages[..]),
         };
-        Terms {
-            pages: pages.iter(),
-            current: current.into_iter(),
-            after_hole: false,
-            fetch,
-        }
+        Terms { pages: pages.iter(), current: current.into_iter(), after_hole: false, fetch }
     }
 }
 
@@ -280,9 +238,7 @@ fn check_pages(pages: &[TermPageRef]) -> Result<u64> {
         if page.size_bytes < u64::from(page.term_count) {
             return Err(rule("a term has at least one byte"));
         }
-        total = total
-            .checked_add(page.size_bytes)
-            .ok_or_else(|| rule("the size fits 64 bits"))?;
+        total = total.checked_add(page.size_bytes).ok_or_else(|| rule("the size fits 64 bits"))?;
     }
     Ok(total)
 }
@@ -310,8 +266,7 @@ where
             return Some(Ok(term));
         }
         let page = self.pages.next()?;
-        let opened = (self.fetch)(page.page_id)
-            .and_then(|bytes| Ok(open_page(page, bytes.as_ref(), self.after_hole)?));
+        let opened = (self.fetch)(page.page_id).and_then(|bytes| Ok(open_page(page, bytes.as_ref(), self.after_hole)?));
         match opened {
             Ok(terms) => {
                 self.current = terms.into_iter();
@@ -329,10 +284,7 @@ fn open_page(page: &TermPageRef, bytes: &[u8], after_hole: bool) -> Result<Vec<T
     check_page(page.page_id, bytes)?;
     let WireTerms(_, _, wire_terms) = wire::decode(WHAT_PAGE, TERMS, bytes)?;
     let (terms, total) = from_wire(WHAT_PAGE, wire_terms)?;
-    let rule = |rule| Error::PageRule {
-        page_id: page.page_id,
-        rule,
-    };
+    let rule = |rule| Error::PageRule { page_id: page.page_id, rule };
     if total != page.size_bytes || terms.len() != page.term_count as usize {
         return Err(rule("size and count of the terms are as the recipe says"));
     }
@@ -387,8 +339,7 @@ impl RecipeBuilder {
 
     /// Adds a chunk of 1 to [`MAX_CHUNK_BYTES`] bytes.
     pub fn push_chunk(&mut self, id: ChunkId, len_bytes: usize) -> Result<()> {
-        let len_bytes =
-            chunk_len(len_bytes as u64).ok_or_else(|| rule("a chunk has 1 to 262,144 bytes"))?;
+        let len_bytes = chunk_len(len_bytes as u64).ok_or_else(|| rule("a chunk has 1 to 262,144 bytes"))?;
         self.grow(u64::from(len_bytes))?;
         self.close_hole()?;
         self.emit(Term::Chunk { id, len_bytes })
@@ -416,30 +367,19 @@ impl RecipeBuilder {
         } else {
             match self.terms[..] {
                 [] => {
-                    return Ok(BuiltRecipe {
-                        recipe: None,
-                        pages: self.ready,
-                    });
+                    return Ok(BuiltRecipe { recipe: None, pages: self.ready });
                 }
                 [Term::Chunk { id, .. }] => {
                     if id.as_bytes() != file_id.as_bytes() {
                         return Err(rule("a file of one chunk has the chunk's id"));
                     }
-                    return Ok(BuiltRecipe {
-                        recipe: None,
-                        pages: self.ready,
-                    });
+                    return Ok(BuiltRecipe { recipe: None, pages: self.ready });
                 }
                 _ => Body::Terms(self.terms),
             }
         };
         Ok(BuiltRecipe {
-            recipe: Some(Recipe {
-                profile: self.profile,
-                file_id,
-                size_bytes: self.size_bytes,
-                body,
-            }),
+            recipe: Some(Recipe { profile: self.profile, file_id, size_bytes: self.size_bytes, body }),
             pages: self.ready,
         })
     }
@@ -484,5 +424,4 @@ impl RecipeBuilder {
 }
 
 #[cfg(test)]
-#[path = "recipe_tests.rs"]
 mod tests;
