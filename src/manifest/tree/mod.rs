@@ -198,6 +198,10 @@ fn check_entry(entry: &TreeEntry) -> Result<()> {
     if entry.size_bytes == 0 && entry.file_id != FileId::of(b"") {
         return Err(rule("an empty file has the id of no bytes"));
     }
+    // No file system takes a link without a target, so such a tree could never be restored.
+    if entry.size_bytes == 0 && entry.mode == FileMode::Symlink {
+        return Err(rule("a link has a target"));
+    }
     Ok(())
 }
 

@@ -188,6 +188,8 @@ fn bad_entries_are_refused() {
     let mut empty = entry("a", "x");
     empty.size_bytes = 0;
     refuse(&[empty]);
+    let link = TreeEntry { mode: FileMode::Symlink, ..entry("a", "") };
+    refuse(&[link]);
     let mut huge = entry("a", "x");
     huge.size_bytes = u64::MAX;
     let mut builder = TreeBuilder::new(|_| Ok::<(), Error>(()));
