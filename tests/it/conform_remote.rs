@@ -5,15 +5,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clade::id::{BatchId, ContentId, Digest, EventId, FileId, PackId, SegmentId, SessionId, TreeId, WriterId};
+use clade::id::{
+    BatchId, ContentId, Digest, EventId, FileId, PackId, SegmentId, SessionId, TreeId, WriterId,
+};
 use clade::progress::Interrupt;
 use clade::remote::fault::{Fault, Faulty, Op, Rule};
 use clade::remote::{
-    Access, Append, AssetEntry, Body, Commit, EntryDraft, EnvMove, Error, Fence, Fold, Format, FrameRef, GitRef,
-    InlineRecord, Key, Limits, Location, Log, LogEntry, Mark, NO_PREVIOUS, PackPlace, PackRef, PackUse, Promote,
-    PushBody, PushDecision, Put, RangeRequest, ReadOptions, RecordPlace, Release, Remote, Root, SegmentRef, Session,
-    SessionInfo, Settled, Sweep, Transport, check_create_if_absent, commit_push, fetch_asset, publish_asset,
-    read_ranges,
+    Access, Append, AssetEntry, Body, Commit, EntryDraft, EnvMove, Error, Fence, Fold, Format,
+    FrameRef, GitRef, InlineRecord, Key, Limits, Location, Log, LogEntry, Mark, NO_PREVIOUS,
+    PackPlace, PackRef, PackUse, Promote, PushBody, PushDecision, Put, RangeRequest, ReadOptions,
+    RecordPlace, Release, Remote, Root, SegmentRef, Session, SessionInfo, Settled, Sweep,
+    Transport, check_create_if_absent, commit_push, fetch_asset, publish_asset, read_ranges,
 };
 
 const ALICE: WriterId = WriterId([0xa1; 8]);
@@ -37,8 +39,15 @@ fn directory() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = dir.path().join("not yet/there #1 %20");
     let location = Location::parse(at.to_str().expect("UTF-8")).expect("a path");
-    assert!(matches!(location.connect(Limits::default()), Err(Error::NotARemote { .. })));
-    suite(&location.connect_or_create(Limits::default()).expect("connects"));
+    assert!(matches!(
+        location.connect(Limits::default()),
+        Err(Error::NotARemote { .. })
+    ));
+    suite(
+        &location
+            .connect_or_create(Limits::default())
+            .expect("connects"),
+    );
 }
 
 #[test]
@@ -54,7 +63,15 @@ fn without_faults_the_fault_wrapper_is_transparent() {
 #[test]
 fn reads_that_fail_now_and_then_change_nothing() {
     let faulty = Faulty::memory();
-    for (n, fault) in [Fault::FailBefore, Fault::FailAfter, Fault::Short(3), Fault::Stall].into_iter().enumerate() {
+    for (n, fault) in [
+        Fault::FailBefore,
+        Fault::FailAfter,
+        Fault::Short(3),
+        Fault::Stall,
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let rule = Rule::once(Op::Get, "", fault).after(n * 3);
         faulty.add(rule.clone());
         faulty.add(rule.after(20 + n * 3));
@@ -69,20 +86,45 @@ fn requests_do_what_they_say(t: &Transport) {
     let bytes = Bytes::from_static(b"0123456789");
     assert_eq!(t.head(&key).expect("asks"), None);
     assert_eq!(t.get_limited(&key, 100).expect("asks"), None);
-    assert!(matches!(t.get_existing(&key, 100), Err(Error::NotFound { .. })));
-    assert!(matches!(t.get_range(&key, 0, 1), Err(Error::NotFound { .. })));
-    assert_eq!(t.put_new(&key, bytes.clone()).expect("creates"), Put::Created);
+    assert!(matches!(
+        t.get_existing(&key, 100),
+        Err(Error::NotFound { .. })
+    ));
+    assert!(matches!(
+        t.get_range(&key, 0, 1),
+        Err(Error::NotFound { .. })
+    ));
+    assert_eq!(
+        t.put_new(&key, bytes.clone()).expect("creates"),
+        Put::Created
+    );
     let other = Bytes::from_static(b"other");
     assert_eq!(t.put_new(&key, other.clone()).expect("asks"), Put::Exists);
-    assert_eq!(t.create_settled(&key, &bytes, 100).expect("asks"), Settled::Same);
-    assert_eq!(t.create_settled(&key, &other, 100).expect("asks"), Settled::Other(bytes.clone()));
+    assert_eq!(
+        t.create_settled(&key, &bytes, 100).expect("asks"),
+        Settled::Same
+    );
+    assert_eq!(
+        t.create_settled(&key, &other, 100).expect("asks"),
+        Settled::Other(bytes.clone())
+    );
     assert_eq!(t.get_limited(&key, 10).expect("reads"), Some(bytes));
-    assert!(matches!(t.get_limited(&key, 9), Err(Error::TooLarge { actual_bytes: 10, limit_bytes: 9, .. })));
+    assert!(matches!(
+        t.get_limited(&key, 9),
+        Err(Error::TooLarge {
+            actual_bytes: 10,
+            limit_bytes: 9,
+            ..
+        })
+    ));
     assert_eq!(t.head(&key).expect("asks"), Some(10));
     assert_eq!(t.get_range(&key, 3, 4).expect("reads"), "3456");
     assert_eq!(t.get_range(&key, 10, 0).expect("reads"), "");
     for (offset, len) in [(8, 3), (10, 1), (99, 1)] {
-        assert!(matches!(t.get_range(&key, offset, len), Err(Error::Corrupt { .. })));
+        assert!(matches!(
+            t.get_range(&key, offset, len),
+            Err(Error::Corrupt { .. })
+        ));
     }
     assert!(t.get_range(&key, u64::MAX, 2).is_err());
     t.delete_canary("suite/one").expect("deletes");
@@ -94,7 +136,10 @@ fn canary_passes(t: &Transport) {
 }
 
 fn remote_opens_after_creation(t: &Transport) {
-    assert!(matches!(Remote::over(t.clone(), Access::Read), Err(Error::NotARemote { .. })));
+    assert!(matches!(
+        Remote::over(t.clone(), Access::Read),
+        Err(Error::NotARemote { .. })
+    ));
     let made = Remote::create_over(t.clone(), 1).expect("creates");
     let again = Remote::create_over(t.clone(), 1).expect("opens");
     assert_eq!(made.id(), again.id());
@@ -137,7 +182,11 @@ fn pushes_commit_in_one_order(t: &Transport) {
     }
     let before = t.requests();
     assert_eq!(log.catch_up().expect("catches up"), vec![]);
-    assert_eq!(t.requests().total() - before.total(), 1, "one request for no news");
+    assert_eq!(
+        t.requests().total() - before.total(),
+        1,
+        "one request for no news"
+    );
 }
 
 fn uploads_are_checked_and_resumed(t: &Transport) {
@@ -155,14 +204,30 @@ fn uploads_are_checked_and_resumed(t: &Transport) {
     assert!(session.verify_pack(&up).expect("reads"));
     assert_eq!(session.upload_pack(pack, &bytes).expect("again"), up);
     let other = Bytes::from(vec![8u8; 100_000]);
-    assert!(matches!(session.upload_pack(pack, &other), Err(Error::Corrupt { .. })));
-    let wrong = PackRef { blake3: Digest::of(b"x"), ..up };
+    assert!(matches!(
+        session.upload_pack(pack, &other),
+        Err(Error::Corrupt { .. })
+    ));
+    let wrong = PackRef {
+        blake3: Digest::of(b"x"),
+        ..up
+    };
     assert!(!session.verify_pack(&wrong).expect("reads"));
-    assert!(!session.verify_pack(&PackRef { size_bytes: 3, ..up }).expect("reads"));
+    assert!(
+        !session
+            .verify_pack(&PackRef {
+                size_bytes: 3,
+                ..up
+            })
+            .expect("reads")
+    );
     let segment = SegmentId::new_v7();
     let up = session.upload_segment(segment, &bytes).expect("uploads");
     assert_eq!(up.segment, segment);
-    assert!(matches!(Session::resume(t, SessionId::new_v7()), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        Session::resume(t, SessionId::new_v7()),
+        Err(Error::NotFound { .. })
+    ));
 }
 
 fn asset_entries_are_found(t: &Transport) {
@@ -170,7 +235,10 @@ fn asset_entries_are_found(t: &Transport) {
     assert_eq!(fetch_asset(t, &entry.content).expect("asks"), None);
     assert!(publish_asset(t, &entry).expect("writes"));
     assert!(!publish_asset(t, &entry).expect("is there"));
-    let other = AssetEntry { size_bytes: 1, ..entry.clone() };
+    let other = AssetEntry {
+        size_bytes: 1,
+        ..entry.clone()
+    };
     assert!(!publish_asset(t, &other).expect("the first one stays"));
     let before = t.requests();
     assert_eq!(fetch_asset(t, &entry.content).expect("reads"), Some(entry));
@@ -180,11 +248,21 @@ fn asset_entries_are_found(t: &Transport) {
 fn ranges_are_joined(t: &Transport) {
     let session = Session::create(t, ALICE, 0, 0).expect("opens");
     let bytes: Bytes = (0..3_000_000u32).map(|n| (n * 7 / 3) as u8).collect();
-    let packs: Vec<_> = (0..2).map(|_| session.upload_pack(PackId::new_v7(), &bytes).expect("uploads")).collect();
+    let packs: Vec<_> = (0..2)
+        .map(|_| {
+            session
+                .upload_pack(PackId::new_v7(), &bytes)
+                .expect("uploads")
+        })
+        .collect();
     let requests: Vec<RangeRequest> = (0..200u64)
         .map(|n| {
             let pack = packs[(n % 2) as usize];
-            RangeRequest { key: Key::Pack(pack.sid, pack.pack), offset: (n * 7919 * 31) % 2_900_000, len: n * 400 }
+            RangeRequest {
+                key: Key::Pack(pack.sid, pack.pack),
+                offset: (n * 7919 * 31) % 2_900_000,
+                len: n * 400,
+            }
         })
         .collect();
     let mut seen = vec![0; requests.len()];
@@ -199,8 +277,13 @@ fn ranges_are_joined(t: &Transport) {
     assert!(seen.iter().all(|n| *n == 1));
     assert_eq!(stats.reads, 2, "one read of each pack");
 
-    let narrow =
-        ReadOptions { max_gap_bytes: 0, max_read_bytes: 50_000, streams: 3, memory_bytes: 1, ..ReadOptions::default() };
+    let narrow = ReadOptions {
+        max_gap_bytes: 0,
+        max_read_bytes: 50_000,
+        streams: 3,
+        memory_bytes: 1,
+        ..ReadOptions::default()
+    };
     let mut count = 0;
     read_ranges::<Error>(t, &requests, &narrow, |_, _| {
         count += 1;
@@ -213,10 +296,17 @@ fn ranges_are_joined(t: &Transport) {
     assert!(matches!(stop, Err(Error::Interrupted)));
     let interrupt = Interrupt::default();
     interrupt.trigger();
-    let options = ReadOptions { interrupt, ..ReadOptions::default() };
+    let options = ReadOptions {
+        interrupt,
+        ..ReadOptions::default()
+    };
     let stop = read_ranges::<Error>(t, &requests, &options, |_, _| Ok(()));
     assert!(matches!(stop, Err(Error::Interrupted)));
-    let gone = [RangeRequest { key: Key::Pack(session.id(), PackId::new_v7()), offset: 0, len: 1 }];
+    let gone = [RangeRequest {
+        key: Key::Pack(session.id(), PackId::new_v7()),
+        offset: 0,
+        len: 1,
+    }];
     let missing = read_ranges::<Error>(t, &gone, &ReadOptions::default(), |_, _| Ok(()));
     assert!(matches!(missing, Err(Error::NotFound { .. })));
 }
@@ -236,15 +326,28 @@ fn a_lost_race_shows_what_others_wrote() {
     };
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].entry.writer, BOB);
-    assert_eq!(alice.append(&mine).expect("appends"), Append::Committed { seq: 2 });
-    assert_eq!(alice.append(&mine).expect("asks"), Append::Committed { seq: 2 }, "a session commits once");
+    assert_eq!(
+        alice.append(&mine).expect("appends"),
+        Append::Committed { seq: 2 }
+    );
+    assert_eq!(
+        alice.append(&mine).expect("asks"),
+        Append::Committed { seq: 2 },
+        "a session commits once"
+    );
     bob.catch_up().expect("reads");
     assert_eq!(bob.fold(), alice.fold());
 }
 
 #[test]
 fn an_unclear_create_is_resolved_by_reading() {
-    for fault in [Fault::FailBefore, Fault::FailAfter, Fault::Conflict, Fault::ConflictAfter, Fault::Stall] {
+    for fault in [
+        Fault::FailBefore,
+        Fault::FailAfter,
+        Fault::Conflict,
+        Fault::ConflictAfter,
+        Fault::Stall,
+    ] {
         let faulty = Faulty::memory();
         let t = faulty.transport();
         let mut log = Log::open(&t, vec![]).expect("opens");
@@ -254,8 +357,14 @@ fn an_unclear_create_is_resolved_by_reading() {
         faulty.add(Rule::once(Op::Put, "packs/", fault));
         let session = Session::create(&t, ALICE, 0, 0).expect("opens");
         let bytes = Bytes::from_static(b"a pack");
-        session.upload_pack(PackId::new_v7(), &bytes).expect("uploads");
-        assert_eq!(Log::open(&t, vec![]).expect("opens").seq(), 1, "exactly one entry, {fault:?}");
+        session
+            .upload_pack(PackId::new_v7(), &bytes)
+            .expect("uploads");
+        assert_eq!(
+            Log::open(&t, vec![]).expect("opens").seq(),
+            1,
+            "exactly one entry, {fault:?}"
+        );
     }
 }
 
@@ -285,11 +394,19 @@ fn a_stale_not_found_costs_a_lost_race_only() {
     let t = faulty.transport();
     let mut bob = Log::open(&t, vec![]).expect("opens");
     for n in 0..5 {
-        let done = commit(&mut bob, SessionId::new_v7(), BOB, push_of(&format!("b{n}")));
+        let done = commit(
+            &mut bob,
+            SessionId::new_v7(),
+            BOB,
+            push_of(&format!("b{n}")),
+        );
         done.expect("commits");
     }
     // Entry 4 seems absent while the head is searched and once more after the slot was lost.
-    faulty.add(Rule { times: 2, ..Rule::once(Op::Get, "log/00000000000000000004", Fault::Missing) });
+    faulty.add(Rule {
+        times: 2,
+        ..Rule::once(Op::Get, "log/00000000000000000004", Fault::Missing)
+    });
     faulty.add(Rule::once(Op::Get, "hint", Fault::Missing));
     let mut alice = Log::open(&t, vec![]).expect("opens");
     let done = commit(&mut alice, SessionId::new_v7(), ALICE, push_of("a")).expect("commits");
@@ -297,7 +414,11 @@ fn a_stale_not_found_costs_a_lost_race_only() {
     assert_eq!(alice.fold().roots.len(), 6);
 
     // An entry that must exist is asked for again.
-    faulty.add(Rule::once(Op::Get, "log/00000000000000000002", Fault::Missing));
+    faulty.add(Rule::once(
+        Op::Get,
+        "log/00000000000000000002",
+        Fault::Missing,
+    ));
     assert_eq!(Log::open(&t, vec![]).expect("opens").seq(), 6);
 }
 
@@ -307,10 +428,21 @@ fn a_wrong_hint_costs_requests_only() {
     let mut log = Log::open(&t, vec![]).expect("opens");
     let mut hints = Vec::new();
     for n in 0..9 {
-        commit(&mut log, SessionId::new_v7(), ALICE, push_of(&n.to_string())).expect("commits");
+        commit(
+            &mut log,
+            SessionId::new_v7(),
+            ALICE,
+            push_of(&n.to_string()),
+        )
+        .expect("commits");
         hints.push(t.get_existing(&Key::Hint, 1000).expect("is there"));
     }
-    hints.extend([Bytes::new(), Bytes::from_static(b"nonsense"), hint(u64::MAX), hint(12)]);
+    hints.extend([
+        Bytes::new(),
+        Bytes::from_static(b"nonsense"),
+        hint(u64::MAX),
+        hint(12),
+    ]);
     for hint in hints {
         t.put_hint(hint).expect("writes");
         assert_eq!(Log::open(&t, vec![]).expect("opens").seq(), 9);
@@ -328,7 +460,10 @@ fn a_broken_chain_a_gap_and_a_lost_tail_are_found() {
     other[2].time_ms += 1;
     let t = remote_of(&other);
     let broken = Log::open(&t, vec![]).expect_err("the chain is broken");
-    assert!(matches!(&broken, Error::Corrupt { key, .. } if key.ends_with('4')), "{broken}");
+    assert!(
+        matches!(&broken, Error::Corrupt { key, .. } if key.ends_with('4')),
+        "{broken}"
+    );
 
     // Entry 3 is one of those that the search for the head looks at, entry 2 is not.
     for missing in [2, 3] {
@@ -354,7 +489,8 @@ fn a_broken_chain_a_gap_and_a_lost_tail_are_found() {
     wrong[1].seq = 7;
     let t = Transport::memory();
     for (n, entry) in (1..).zip(&wrong[..2]) {
-        t.put_new(&Key::Log(n), entry.encode().into()).expect("writes");
+        t.put_new(&Key::Log(n), entry.encode().into())
+            .expect("writes");
     }
     assert!(matches!(Log::open(&t, vec![]), Err(Error::Corrupt { .. })));
 }
@@ -386,7 +522,11 @@ fn any_flipped_bit_or_cut_of_a_small_file_is_found() {
 
 #[test]
 fn resealed_nonsense_neither_panics_nor_allocates() {
-    for file in [chain(1).remove(0).encode(), sample_asset().encode(), sample_format().encode()] {
+    for file in [
+        chain(1).remove(0).encode(),
+        sample_asset().encode(),
+        sample_format().encode(),
+    ] {
         let map = &file[..file.len() - 32];
         for at in 0..map.len() {
             // Each byte becomes the head of a huge array, map, string or byte string in turn.
@@ -419,7 +559,10 @@ fn flipped_and_short_bytes_at_the_remote_are_found() {
 
         let mut log = Log::open(&t, vec![]).expect("opens");
         faulty.add(Rule::once(Op::Put, "log/", fault));
-        assert!(log.append(&draft(ALICE, push_of("a"))).is_err_and(|e| e.is_integrity()));
+        assert!(
+            log.append(&draft(ALICE, push_of("a")))
+                .is_err_and(|e| e.is_integrity())
+        );
     }
     let faulty = Faulty::memory();
     let t = faulty.transport();
@@ -437,10 +580,16 @@ fn stalls_and_refusals_end_in_time_and_are_named() {
     assert!(matches!(Format::load(&t), Err(Error::Stalled { .. })));
     faulty.heal();
     faulty.add(Rule::always(Op::Get, "format", Fault::Denied));
-    assert!(matches!(Format::load(&t), Err(Error::PermissionDenied { .. })));
+    assert!(matches!(
+        Format::load(&t),
+        Err(Error::PermissionDenied { .. })
+    ));
     // Denied is never taken for absent.
     faulty.add(Rule::always(Op::Get, "log/", Fault::Denied));
-    assert!(matches!(Log::open(&t, vec![]), Err(Error::PermissionDenied { .. })));
+    assert!(matches!(
+        Log::open(&t, vec![]),
+        Err(Error::PermissionDenied { .. })
+    ));
 }
 
 #[test]
@@ -460,7 +609,9 @@ fn a_remote_that_overwrites_is_refused() {
 #[test]
 fn an_unknown_kind_stops_writers_not_readers() {
     let mut entries = chain(3);
-    entries[1].body = Body::Unknown { kind: "moon".into() };
+    entries[1].body = Body::Unknown {
+        kind: "moon".into(),
+    };
     relink(&mut entries);
     let t = remote_of(&entries);
     let mut log = Log::open(&t, vec![]).expect("reads on");
@@ -481,14 +632,22 @@ fn a_fence_ends_a_session_before_its_commit() {
     let fenced = commit_push::<Error>(&mut log, session.id(), ALICE, 0, |_| {
         calls += 1;
         let fence = Body::Fence(Fence { sid: session.id() });
-        gc.append(&EntryDraft { writer: BOB, sid: None, time_ms: 0, body: fence })?;
+        gc.append(&EntryDraft {
+            writer: BOB,
+            sid: None,
+            time_ms: 0,
+            body: fence,
+        })?;
         Ok(PushDecision::Commit(push_of("a")))
     });
     assert!(matches!(fenced, Err(Error::Fenced { session: s }) if s == session.id()));
     assert_eq!(calls, 1);
     assert_eq!(log.seq(), 1, "only the fence is there");
     let again = commit(&mut log, SessionId::new_v7(), ALICE, push_of("a"));
-    assert_eq!(again.expect("a new session commits"), Commit::Committed { seq: 2 });
+    assert_eq!(
+        again.expect("a new session commits"),
+        Commit::Committed { seq: 2 }
+    );
 }
 
 #[test]
@@ -497,7 +656,11 @@ fn a_condemned_pack_is_not_relied_on() {
     let mut log = Log::open(&t, vec![]).expect("opens");
     let mut gc = Log::open(&t, vec![]).expect("opens");
     let (old, new) = (pack_ref(1, 1), pack_ref(2, 2));
-    let first = PushBody { packs: vec![old], uses: vec![uses(old)], ..push_of("first") };
+    let first = PushBody {
+        packs: vec![old],
+        uses: vec![uses(old)],
+        ..push_of("first")
+    };
     commit(&mut log, old.sid, ALICE, first).expect("commits");
     assert!(log.fold().is_usable(&old.pack));
 
@@ -507,31 +670,78 @@ fn a_condemned_pack_is_not_relied_on() {
         if !marked {
             marked = true;
             gc.catch_up()?;
-            let mark = Mark { condemned: vec![old.pack], replacements: vec![new], segments: vec![] };
-            gc.append(&EntryDraft { writer: BOB, sid: Some(new.sid), time_ms: 0, body: Body::Mark(mark) })?;
+            let mark = Mark {
+                condemned: vec![old.pack],
+                replacements: vec![new],
+                segments: vec![],
+            };
+            gc.append(&EntryDraft {
+                writer: BOB,
+                sid: Some(new.sid),
+                time_ms: 0,
+                body: Body::Mark(mark),
+            })?;
         }
-        let pack = [old, new].into_iter().find(|p| fold.is_usable(&p.pack)).expect("one is usable");
+        let pack = [old, new]
+            .into_iter()
+            .find(|p| fold.is_usable(&p.pack))
+            .expect("one is usable");
         seen.push(pack);
-        Ok(PushDecision::Commit(PushBody { uses: vec![uses(pack)], ..push_of("second") }))
+        Ok(PushDecision::Commit(PushBody {
+            uses: vec![uses(pack)],
+            ..push_of("second")
+        }))
     });
-    assert_eq!(done.expect("commits with the replacement"), Commit::Committed { seq: 3 });
+    assert_eq!(
+        done.expect("commits with the replacement"),
+        Commit::Committed { seq: 3 }
+    );
     assert_eq!(seen, [old, new]);
-    assert_eq!(log.fold().usable_packs().map(|p| p.at).collect::<Vec<_>>(), [new]);
+    assert_eq!(
+        log.fold().usable_packs().map(|p| p.at).collect::<Vec<_>>(),
+        [new]
+    );
     assert_eq!(log.fold().readable_packs().count(), 2);
     assert!(log.fold().violations.is_empty());
 
     // Whoever ignores that is stopped; so is a use of a pack that was never committed.
     for pack in [old, pack_ref(9, 9)] {
-        let stopped = log.append(&draft(ALICE, PushBody { uses: vec![uses(pack)], ..push_of("x") }));
+        let stopped = log.append(&draft(
+            ALICE,
+            PushBody {
+                uses: vec![uses(pack)],
+                ..push_of("x")
+            },
+        ));
         assert!(matches!(stopped, Err(Error::PackNotUsable { pack: p }) if p == pack.pack));
     }
     // A pack of a foreign session could be fenced unseen.
-    let stray = PushBody { packs: vec![pack_ref(8, 8)], ..push_of("x") };
-    assert!(matches!(log.append(&draft(ALICE, stray)), Err(Error::PackNotUsable { .. })));
+    let stray = PushBody {
+        packs: vec![pack_ref(8, 8)],
+        ..push_of("x")
+    };
+    assert!(matches!(
+        log.append(&draft(ALICE, stray)),
+        Err(Error::PackNotUsable { .. })
+    ));
 
-    let sweep = Body::Sweep(Sweep { packs: vec![old.pack] });
-    log.append(&EntryDraft { writer: BOB, sid: None, time_ms: 0, body: sweep }).expect("appends");
-    assert_eq!(log.fold().readable_packs().map(|p| p.at).collect::<Vec<_>>(), [new]);
+    let sweep = Body::Sweep(Sweep {
+        packs: vec![old.pack],
+    });
+    log.append(&EntryDraft {
+        writer: BOB,
+        sid: None,
+        time_ms: 0,
+        body: sweep,
+    })
+    .expect("appends");
+    assert_eq!(
+        log.fold()
+            .readable_packs()
+            .map(|p| p.at)
+            .collect::<Vec<_>>(),
+        [new]
+    );
 }
 
 #[test]
@@ -540,13 +750,41 @@ fn what_no_honest_writer_does_is_shown_and_not_relied_on() {
     let push = |sid: SessionId, body: PushBody| (Some(sid), Body::Push(body));
     let mut entries: Vec<LogEntry> = [
         (None, Body::Fence(Fence { sid: a.sid })),
-        push(a.sid, PushBody { packs: vec![a], ..push_of("fenced") }),
-        push(b.sid, PushBody { packs: vec![b], uses: vec![uses(a)], ..push_of("relies") }),
-        (None, Body::Sweep(Sweep { packs: vec![b.pack] })),
-        (None, Body::Mark(Mark { condemned: vec![PackId([7; 16])], ..Mark::default() })),
+        push(
+            a.sid,
+            PushBody {
+                packs: vec![a],
+                ..push_of("fenced")
+            },
+        ),
+        push(
+            b.sid,
+            PushBody {
+                packs: vec![b],
+                uses: vec![uses(a)],
+                ..push_of("relies")
+            },
+        ),
+        (
+            None,
+            Body::Sweep(Sweep {
+                packs: vec![b.pack],
+            }),
+        ),
+        (
+            None,
+            Body::Mark(Mark {
+                condemned: vec![PackId([7; 16])],
+                ..Mark::default()
+            }),
+        ),
     ]
     .into_iter()
-    .map(|(sid, body)| LogEntry { sid, body, ..entry_template() })
+    .map(|(sid, body)| LogEntry {
+        sid,
+        body,
+        ..entry_template()
+    })
     .collect();
     relink(&mut entries);
     let log = Log::open(&remote_of(&entries), vec![]).expect("opens");
@@ -558,9 +796,21 @@ fn what_no_honest_writer_does_is_shown_and_not_relied_on() {
 #[test]
 fn the_fold_holds_what_was_pushed_last() {
     let content = |n| ContentId::Tree(TreeId([n; 32]));
-    let root = |n| Root { asset: "m".into(), kind: "model".into(), content: content(n) };
-    let env = |n| EnvMove { env: "prod".into(), asset: "m".into(), content: content(n), event: EventId([n; 32]) };
-    let git = |n: u8| GitRef { name: "refs/heads/main".into(), oid: format!("{n:040x}") };
+    let root = |n| Root {
+        asset: "m".into(),
+        kind: "model".into(),
+        content: content(n),
+    };
+    let env = |n| EnvMove {
+        env: "prod".into(),
+        asset: "m".into(),
+        content: content(n),
+        event: EventId([n; 32]),
+    };
+    let git = |n: u8| GitRef {
+        name: "refs/heads/main".into(),
+        oid: format!("{n:040x}"),
+    };
     let body = |n| PushBody {
         roots: vec![root(n)],
         git: vec![git(n)],
@@ -568,11 +818,22 @@ fn the_fold_holds_what_was_pushed_last() {
         ledger: vec![BatchId([n; 32])],
         ..PushBody::default()
     };
-    let release = Release { roots: vec![root(1)], approver: "dpo".into(), reason: "erasure".into() };
-    let mut entries: Vec<LogEntry> = [Body::Push(body(1)), Body::Push(body(2)), Body::Release(release)]
-        .into_iter()
-        .map(|body| LogEntry { body, ..entry_template() })
-        .collect();
+    let release = Release {
+        roots: vec![root(1)],
+        approver: "dpo".into(),
+        reason: "erasure".into(),
+    };
+    let mut entries: Vec<LogEntry> = [
+        Body::Push(body(1)),
+        Body::Push(body(2)),
+        Body::Release(release),
+    ]
+    .into_iter()
+    .map(|body| LogEntry {
+        body,
+        ..entry_template()
+    })
+    .collect();
     relink(&mut entries);
     let log = Log::open(&remote_of(&entries), vec![]).expect("opens");
     let fold = log.fold();
@@ -594,7 +855,11 @@ fn the_head_of_a_long_log_is_found_in_few_requests() {
     commit(&mut log, SessionId::new_v7(), ALICE, push_of("a")).expect("leaves a hint");
     let before = t.requests();
     assert_eq!(Log::open(&t, vec![]).expect("opens").seq(), 301);
-    assert_eq!(t.requests().heads - before.heads, 2, "the hint, and the slot behind it");
+    assert_eq!(
+        t.requests().heads - before.heads,
+        2,
+        "the hint, and the slot behind it"
+    );
 }
 
 // --- fixtures --------------------------------------------------------------------------------------------
@@ -608,7 +873,11 @@ fn frozen_files_read_and_write_the_same() {
         ("session".into(), sample_session().encode()),
         ("asset".into(), sample_asset().encode()),
     ];
-    files.extend(entries.iter().map(|e| (format!("log-{}", e.body.kind()), e.encode())));
+    files.extend(
+        entries
+            .iter()
+            .map(|e| (format!("log-{}", e.body.kind()), e.encode())),
+    );
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/formats/v1");
     for (name, bytes) in &files {
         let frozen = std::fs::read(dir.join(format!("remote-{name}.bin"))).expect("a fixture");
@@ -622,8 +891,14 @@ fn frozen_files_read_and_write_the_same() {
 
     let read = |n: usize| &files[n].1;
     assert_eq!(Format::decode(read(0)).expect("reads"), sample_format());
-    assert_eq!(SessionInfo::decode("k", read(1)).expect("reads"), sample_session());
-    assert_eq!(AssetEntry::decode("k", read(2)).expect("reads"), sample_asset());
+    assert_eq!(
+        SessionInfo::decode("k", read(1)).expect("reads"),
+        sample_session()
+    );
+    assert_eq!(
+        AssetEntry::decode("k", read(2)).expect("reads"),
+        sample_asset()
+    );
     for (n, entry) in entries.iter().enumerate() {
         assert_eq!(&LogEntry::decode("k", read(n + 3)).expect("reads"), entry);
     }
@@ -639,7 +914,10 @@ fn fields_that_come_later_are_skipped() {
     map.extend_from_slice(b"\xa5later\x91\x01");
     let seal = Digest::of(&map);
     map.extend_from_slice(seal.as_bytes());
-    assert_eq!(SessionInfo::decode("k", &map).expect("reads"), sample_session());
+    assert_eq!(
+        SessionInfo::decode("k", &map).expect("reads"),
+        sample_session()
+    );
 }
 
 fn sample_format() -> Format {
@@ -653,40 +931,84 @@ fn sample_format() -> Format {
 }
 
 fn sample_session() -> SessionInfo {
-    SessionInfo { v: 1, sid: SessionId([0x22; 16]), writer: ALICE, started_ms: 1_700_000_000_000, log_seq: 4 }
+    SessionInfo {
+        v: 1,
+        sid: SessionId([0x22; 16]),
+        writer: ALICE,
+        started_ms: 1_700_000_000_000,
+        log_seq: 4,
+    }
 }
 
 fn sample_asset() -> AssetEntry {
-    let record = |kind, id: u8, frame, record| RecordPlace { kind, id: Digest([id; 32]), frame, record };
+    let record = |kind, id: u8, frame, record| RecordPlace {
+        kind,
+        id: Digest([id; 32]),
+        frame,
+        record,
+    };
     AssetEntry {
         content: ContentId::Tree(TreeId([0x33; 32])),
         size_bytes: 70_000,
         file_count: 2,
-        inline: vec![InlineRecord { kind: 2, id: Digest([0x33; 32]), bytes: b"root page".to_vec() }],
+        inline: vec![InlineRecord {
+            kind: 2,
+            id: Digest([0x33; 32]),
+            bytes: b"root page".to_vec(),
+        }],
         packs: vec![
-            PackPlace { sid: SessionId([0x22; 16]), pack: PackId([0x44; 16]) },
-            PackPlace { sid: SessionId([0x23; 16]), pack: PackId([0x45; 16]) },
+            PackPlace {
+                sid: SessionId([0x22; 16]),
+                pack: PackId([0x44; 16]),
+            },
+            PackPlace {
+                sid: SessionId([0x23; 16]),
+                pack: PackId([0x45; 16]),
+            },
         ],
         frames: vec![
-            FrameRef { pack: 0, offset: 64, len: 65_000 },
-            FrameRef { pack: 0, offset: 70_000, len: 900 },
-            FrameRef { pack: 1, offset: 64, len: 5000 },
+            FrameRef {
+                pack: 0,
+                offset: 64,
+                len: 65_000,
+            },
+            FrameRef {
+                pack: 0,
+                offset: 70_000,
+                len: 900,
+            },
+            FrameRef {
+                pack: 1,
+                offset: 64,
+                len: 5000,
+            },
         ],
         records: vec![record(0, 5, 0, 0), record(0, 6, 2, 1), record(1, 5, 1, 0)],
     }
 }
 
 fn sample_entries() -> Vec<LogEntry> {
-    let root = Root { asset: "models/m".into(), kind: "model".into(), content: ContentId::File(FileId([0x55; 32])) };
+    let root = Root {
+        asset: "models/m".into(),
+        kind: "model".into(),
+        content: ContentId::File(FileId([0x55; 32])),
+    };
     let pack = pack_ref(0x22, 0x44);
-    let segment =
-        SegmentRef { sid: pack.sid, segment: SegmentId([0x66; 16]), size_bytes: 640, blake3: Digest([0x67; 32]) };
+    let segment = SegmentRef {
+        sid: pack.sid,
+        segment: SegmentId([0x66; 16]),
+        size_bytes: 640,
+        blake3: Digest([0x67; 32]),
+    };
     let push = PushBody {
         roots: vec![root.clone()],
         packs: vec![pack],
         segments: vec![segment],
         uses: vec![uses(pack)],
-        git: vec![GitRef { name: "refs/heads/main".into(), oid: "ab".repeat(20) }],
+        git: vec![GitRef {
+            name: "refs/heads/main".into(),
+            oid: "ab".repeat(20),
+        }],
         ledger: vec![BatchId([0x77; 32])],
         envs: vec![EnvMove {
             env: "prod".into(),
@@ -698,17 +1020,48 @@ fn sample_entries() -> Vec<LogEntry> {
     let why = || ("dpo".to_owned(), "a reason".to_owned());
     let mut entries: Vec<LogEntry> = [
         (Some(pack.sid), Body::Push(push)),
-        (None, Body::Release(Release { roots: vec![root], approver: why().0, reason: why().1 })),
+        (
+            None,
+            Body::Release(Release {
+                roots: vec![root],
+                approver: why().0,
+                reason: why().1,
+            }),
+        ),
         (
             Some(pack.sid),
-            Body::Mark(Mark { condemned: vec![PackId([0x01; 16])], replacements: vec![pack], segments: vec![segment] }),
+            Body::Mark(Mark {
+                condemned: vec![PackId([0x01; 16])],
+                replacements: vec![pack],
+                segments: vec![segment],
+            }),
         ),
-        (None, Body::Fence(Fence { sid: SessionId([0x99; 16]) })),
-        (None, Body::Sweep(Sweep { packs: vec![PackId([0x01; 16])] })),
-        (None, Body::Promote(Promote { approver: why().0, reason: why().1 })),
+        (
+            None,
+            Body::Fence(Fence {
+                sid: SessionId([0x99; 16]),
+            }),
+        ),
+        (
+            None,
+            Body::Sweep(Sweep {
+                packs: vec![PackId([0x01; 16])],
+            }),
+        ),
+        (
+            None,
+            Body::Promote(Promote {
+                approver: why().0,
+                reason: why().1,
+            }),
+        ),
     ]
     .into_iter()
-    .map(|(sid, body)| LogEntry { sid, body, ..entry_template() })
+    .map(|(sid, body)| LogEntry {
+        sid,
+        body,
+        ..entry_template()
+    })
     .collect();
     relink(&mut entries);
     entries
@@ -728,19 +1081,39 @@ fn push_of(asset: &str) -> PushBody {
 }
 
 fn draft(writer: WriterId, push: PushBody) -> EntryDraft {
-    EntryDraft { writer, sid: Some(SessionId::new_v7()), time_ms: 1, body: Body::Push(push) }
+    EntryDraft {
+        writer,
+        sid: Some(SessionId::new_v7()),
+        time_ms: 1,
+        body: Body::Push(push),
+    }
 }
 
-fn commit(log: &mut Log, sid: SessionId, writer: WriterId, push: PushBody) -> Result<Commit, Error> {
-    commit_push(log, sid, writer, 1, |_| Ok(PushDecision::Commit(push.clone())))
+fn commit(
+    log: &mut Log,
+    sid: SessionId,
+    writer: WriterId,
+    push: PushBody,
+) -> Result<Commit, Error> {
+    commit_push(log, sid, writer, 1, |_| {
+        Ok(PushDecision::Commit(push.clone()))
+    })
 }
 
 fn pack_ref(sid: u8, pack: u8) -> PackRef {
-    PackRef { sid: SessionId([sid; 16]), pack: PackId([pack; 16]), size_bytes: 1000, blake3: Digest([pack; 32]) }
+    PackRef {
+        sid: SessionId([sid; 16]),
+        pack: PackId([pack; 16]),
+        size_bytes: 1000,
+        blake3: Digest([pack; 32]),
+    }
 }
 
 fn uses(pack: PackRef) -> PackUse {
-    PackUse { pack: pack.pack, live_bytes: 900 }
+    PackUse {
+        pack: pack.pack,
+        live_bytes: 900,
+    }
 }
 
 fn entry_template() -> LogEntry {
@@ -765,14 +1138,21 @@ fn relink(entries: &mut [LogEntry]) {
 }
 
 fn chain(len: usize) -> Vec<LogEntry> {
-    let mut entries: Vec<LogEntry> =
-        (0..len).map(|n| LogEntry { body: Body::Push(push_of(&format!("asset {n}"))), ..entry_template() }).collect();
+    let mut entries: Vec<LogEntry> = (0..len)
+        .map(|n| LogEntry {
+            body: Body::Push(push_of(&format!("asset {n}"))),
+            ..entry_template()
+        })
+        .collect();
     relink(&mut entries);
     entries
 }
 
 fn remote_of(entries: &[LogEntry]) -> Transport {
-    let limits = Limits { backoff_ms: 1, ..Limits::default() };
+    let limits = Limits {
+        backoff_ms: 1,
+        ..Limits::default()
+    };
     let store = Arc::new(object_store::memory::InMemory::new());
     let t = Transport::new(store, "memory", true, limits);
     put_entries(&t, entries);
@@ -788,6 +1168,7 @@ fn hint(seq: u64) -> Bytes {
 
 fn put_entries<'a>(t: &Transport, entries: impl IntoIterator<Item = &'a LogEntry>) {
     for entry in entries {
-        t.put_new(&Key::Log(entry.seq), entry.encode().into()).expect("writes");
+        t.put_new(&Key::Log(entry.seq), entry.encode().into())
+            .expect("writes");
     }
 }
