@@ -12,7 +12,8 @@ use crate::remote::entry::content;
 use crate::remote::error::{Error, Result};
 use crate::remote::key::Key;
 use crate::remote::ranges::RangeRequest;
-use crate::remote::transport::{Settled, Transport};
+use crate::remote::request::Settled;
+use crate::remote::transport::Transport;
 use crate::remote::wire;
 
 const ASSET_VERSION: u32 = 1;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::remote::error::{Error, Result};
 use crate::remote::key::Key;
-use crate::remote::transport::{Put, Transport};
+use crate::remote::request::Put;
+use crate::remote::transport::Transport;
 
 const RACERS: usize = 8;
 const MAX_PROBE_BYTES: u64 = 1024;

@@ -1,6 +1,6 @@
 //! What can go wrong at a remote, by what it means for the caller.
 
-use crate::id::{PackId, SessionId};
+use crate::id::{PackId, SegmentId, SessionId};
 
 /// Result of this room.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -131,6 +131,12 @@ pub enum Error {
         /// The pack.
         pack: PackId,
     },
+    /// An entry names an index segment that its session did not upload.
+    #[error("segment {segment} was uploaded by another session than the one that commits it")]
+    ForeignSegment {
+        /// The segment.
+        segment: SegmentId,
+    },
     /// The work was asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -181,6 +187,10 @@ impl Error {
                     Self::Full { key }
                 }
                 Some(std::io::ErrorKind::NotFound) => Self::NotFound { key },
+                Some(std::io::ErrorKind::NotADirectory) if op == "read" => Self::NotFound { key },
+                Some(std::io::ErrorKind::NotADirectory) => Self::Unsupported {
+                    what: format!("a file where {key} needs a directory"),
+                },
                 _ => Self::Unreachable { op, key, detail },
             },
         }

@@ -12,7 +12,8 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::remote::transport::{Limits, Transport};
+use crate::remote::request::Limits;
+use crate::remote::transport::Transport;
 
 /// Which requests a rule applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

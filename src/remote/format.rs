@@ -6,7 +6,8 @@ use crate::id::RemoteId;
 use crate::limits::MAX_REMOTE_SMALL_BYTES;
 use crate::remote::error::{Error, Result};
 use crate::remote::key::Key;
-use crate::remote::transport::{Settled, Transport};
+use crate::remote::request::Settled;
+use crate::remote::transport::Transport;
 use crate::remote::wire;
 
 /// Version of the remote layout written by this program.

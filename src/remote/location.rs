@@ -8,7 +8,8 @@ use object_store::local::LocalFileSystem;
 
 use crate::remote::error::{Error, Result};
 use crate::remote::key::Key;
-use crate::remote::transport::{Limits, Put, Transport};
+use crate::remote::request::{Limits, Put};
+use crate::remote::transport::Transport;
 
 /// A place that a remote can be at.
 #[derive(Debug, Clone, PartialEq, Eq)]

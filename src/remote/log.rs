@@ -10,8 +10,9 @@ use crate::remote::entry::{Body, EntryDraft, LogEntry};
 use crate::remote::error::{Error, Result};
 use crate::remote::fold::Fold;
 use crate::remote::key::Key;
+use crate::remote::request::Settled;
 use crate::remote::runtime::wait;
-use crate::remote::transport::{Settled, Transport};
+use crate::remote::transport::Transport;
 use crate::remote::wire;
 
 /// `prev` of entry 1.
@@ -198,14 +199,19 @@ impl Log {
         {
             return Err(Error::Fenced { session });
         }
-        let mine = match &draft.body {
-            Body::Push(push) => &push.packs,
-            Body::Mark(mark) => &mark.replacements,
+        let (mine, segments) = match &draft.body {
+            Body::Push(push) => (&push.packs, &push.segments),
+            Body::Mark(mark) => (&mark.replacements, &mark.segments),
             _ => return Ok(()),
         };
         // Every upload belongs to the session that commits it, or a fence on its session could be passed by.
         if let Some(stray) = mine.iter().find(|p| Some(p.sid) != draft.sid) {
             return Err(Error::PackNotUsable { pack: stray.pack });
+        }
+        if let Some(stray) = segments.iter().find(|s| Some(s.sid) != draft.sid) {
+            return Err(Error::ForeignSegment {
+                segment: stray.segment,
+            });
         }
         let Body::Push(push) = &draft.body else {
             return Ok(());

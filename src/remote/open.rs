@@ -8,8 +8,9 @@ use crate::remote::error::Result;
 use crate::remote::format::Format;
 use crate::remote::location::Location;
 use crate::remote::log::Log;
+use crate::remote::request::Limits;
 use crate::remote::session::Session;
-use crate::remote::transport::{Limits, Transport};
+use crate::remote::transport::Transport;
 
 /// What a remote is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use crate::limits::{MAX_PACK_BYTES, MAX_REMOTE_SMALL_BYTES, MAX_SEGMENT_BYTES};
 use crate::remote::entry::{PackRef, SegmentRef};
 use crate::remote::error::{Error, Result};
 use crate::remote::key::Key;
-use crate::remote::transport::{Settled, Transport};
+use crate::remote::request::Settled;
+use crate::remote::transport::Transport;
 use crate::remote::wire;
 
 const SESSION_VERSION: u32 = 1;
