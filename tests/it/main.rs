@@ -3,4 +3,3 @@
 mod architecture;
 mod conform_remote;
 mod formats_v1;
-mod conform_remote;
