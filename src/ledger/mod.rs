@@ -14,6 +14,10 @@ mod policy;
 mod redact;
 mod set;
 mod skim;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use batch::{

@@ -115,12 +115,13 @@ impl Graph {
         };
         if let Some(reach) = sweep.best(n) {
             row.verdict = reach.verdict();
-            row.learned = sweep.ways(n).any(|w| w.learned);
+            row.learned = reach.learned;
             row.basis = match sweep.weakness(n, reach) {
                 Some(Weak::Trivial) => Basis::TrivialContent,
                 Some(Weak::Named) => Basis::NamedOnly,
                 Some(Weak::Selector) => Basis::Selector,
-                None => self.basis(n, reach, sweep),
+                None if reach.certain => self.basis(n, reach, sweep),
+                None => self.hint(n, reach, sweep),
             };
             row.roles = self.roles(n, |n| sweep.best(n).is_some());
             row.witness = self.witness(n, reach, sweep);
@@ -149,13 +150,20 @@ impl Graph {
 
     /// What a certain verdict rests on: the last step that is more than another side of the same content.
     fn basis(&self, n: u32, reach: super::sweep::Reach, sweep: &Sweep<'_>) -> Basis {
-        let (seed, edges) = sweep.path(n, reach);
+        let (_, edges) = sweep.path(n, reach);
         let last = edges.iter().rev().find(|e| e.link != Link::Same);
         match last.map(|e| &e.link) {
             Some(Link::Contains) => Basis::Contains,
             Some(_) => Basis::Run,
-            None if sweep.is_seed(seed, reach) && !reach.certain => Basis::NamedOnly,
             None => Basis::Selected,
+        }
+    }
+
+    /// What a possible verdict rests on when the question itself was only possibly about its start.
+    fn hint(&self, n: u32, reach: super::sweep::Reach, sweep: &Sweep<'_>) -> Basis {
+        match self.nodes[sweep.path(n, reach).0 as usize] {
+            GraphNode::Named(_) => Basis::NamedOnly,
+            _ => Basis::TrivialContent,
         }
     }
 

@@ -10,7 +10,12 @@ mod build;
 mod flags;
 mod graph;
 mod impact;
+mod link;
+mod origin;
+mod show;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod visit;
 mod why;
 

@@ -145,11 +145,6 @@ impl<'g> Sweep<'g> {
         self.ways(n).next()
     }
 
-    /// Whether the walk started at this node.
-    pub(super) fn is_seed(&self, n: u32, reach: Reach) -> bool {
-        self.by_edge[n as usize][reach.index()] == SEED
-    }
-
     /// The seed and the edges from it to a node.
     pub(super) fn path(&self, n: u32, reach: Reach) -> (u32, Vec<&'g Edge>) {
         let (mut n, mut way) = (n, reach.index());
@@ -163,7 +158,7 @@ impl<'g> Sweep<'g> {
         (n, edges)
     }
 
-    /// The first weak edge on the way to a node, backwards.
+    /// Why the way to a node proves nothing: its first weak edge.
     pub(super) fn weakness(&self, n: u32, reach: Reach) -> Option<Weak> {
         self.path(n, reach).1.iter().find_map(|e| e.weak)
     }

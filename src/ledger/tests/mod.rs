@@ -1,0 +1,5 @@
+//! Tests of the ledger's parts together.
+
+mod batches;
+mod redaction;
+mod sets;
