@@ -306,12 +306,9 @@ fn looks_random(value: &str) -> bool {
 
 /// `user:password` after `-u`, unless both are numbers (ids of a container's user).
 fn redact_user(arg: &str) -> String {
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     match arg.split_once(':') {
-        Some((user, password))
-            if !password.is_empty()
-                && !(user.bytes().all(|b| b.is_ascii_digit())
-                    && password.bytes().all(|b| b.is_ascii_digit())) =>
-        {
+        Some((user, password)) if !number(user) || !number(password) => {
             format!("{user}:{REDACTED}")
         }
         _ => arg.to_owned(),

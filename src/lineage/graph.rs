@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{Digest, EventId, LedgerId, RunId};
+use crate::id::{Digest, EventId, FileId, LedgerId, RunId};
 use crate::ledger::{
     ActiveClass, AssetKind, Content, Evidence, Form, Role, Scope, Version, WriterState, covers,
     join, rest_below,
@@ -247,16 +247,42 @@ impl Graph {
     }
 
     fn seed_content(&self, content: Content, seeds: &mut Seeds) {
-        let key = match content.form {
-            Form::Tree => GraphNode::Whole(content.id),
-            _ => GraphNode::Content(content),
-        };
-        seeds.certain.extend(self.find(&key));
+        if content.form != Form::Tree {
+            seeds
+                .certain
+                .extend(self.find(&GraphNode::Content(content)));
+            return;
+        }
+        seeds
+            .certain
+            .extend(self.find(&GraphNode::Whole(content.id)));
+        // Who means a folder means its small files too; the graph's own edges only follow large ones.
+        if !self.trivial.is_empty() {
+            self.seed_small(content.id, seeds);
+        }
     }
 
-    /// Something below the name that was meant: trivial content there is meant under its own name only.
-    fn seed_below(&self, content: Content, asset: &str, seeds: &mut Seeds) {
-        if !self.trivial.contains(&content) {
+    fn seed_small(&self, page: Digest, seeds: &mut Seeds) {
+        if !seeds.pages.insert(page) {
+            return;
+        }
+        for member in self.members.get(&page).into_iter().flatten() {
+            match member {
+                Member::File { content, .. } => {
+                    if self.trivial.contains(content) && !is_empty(content) {
+                        seeds
+                            .certain
+                            .extend(self.find(&GraphNode::Content(*content)));
+                    }
+                }
+                Member::Page(next) => self.seed_small(*next, seeds),
+            }
+        }
+    }
+
+    /// What a name held. An empty file is meant under that name only: every project has empty files.
+    fn seed_named(&self, content: Content, asset: &str, seeds: &mut Seeds) {
+        if !is_empty(&content) {
             return self.seed_content(content, seeds);
         }
         match self.find(&GraphNode::Trivial(content, asset.to_owned())) {
@@ -273,7 +299,7 @@ impl Graph {
         for (content, asset) in self.holdings.get(full).into_iter().flatten() {
             if wanted(content) {
                 seeds.matched.insert((*content, asset.clone()));
-                self.seed_content(*content, seeds);
+                self.seed_named(*content, asset, seeds);
             }
         }
         let below = format!("{full}/");
@@ -284,7 +310,7 @@ impl Graph {
         for (content, asset) in deeper.flat_map(|(_, held)| held) {
             if wanted(content) {
                 seeds.matched.insert((*content, asset.clone()));
-                self.seed_below(*content, asset, seeds);
+                self.seed_named(*content, asset, seeds);
             }
         }
         // What lies at the path inside something that a shorter name held.
@@ -302,11 +328,7 @@ impl Graph {
                 for (member_path, member) in found {
                     let name = join(asset, member_path);
                     seeds.matched.insert((member, name.clone()));
-                    if member_path == path {
-                        self.seed_content(member, seeds);
-                    } else {
-                        self.seed_below(member, &name, seeds);
-                    }
+                    self.seed_named(member, &name, seeds);
                 }
             }
         }
@@ -367,6 +389,11 @@ impl NameFacts {
     }
 }
 
+/// Whether this is the file without bytes.
+fn is_empty(content: &Content) -> bool {
+    *content == Content::file(FileId::of(b""))
+}
+
 /// Where a question starts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seeds {
@@ -374,6 +401,8 @@ pub(super) struct Seeds {
     pub certain: BTreeSet<u32>,
     /// What may have been the content.
     pub possible: BTreeSet<u32>,
+    /// Pages whose small files are already in.
+    pub pages: BTreeSet<Digest>,
     /// The versions that the scope named.
     pub matched: BTreeSet<(Content, String)>,
 }

@@ -120,8 +120,7 @@ impl Graph {
                 Some(Weak::Trivial) => Basis::TrivialContent,
                 Some(Weak::Named) => Basis::NamedOnly,
                 Some(Weak::Selector) => Basis::Selector,
-                None if reach.certain => self.basis(n, reach, sweep),
-                None => self.hint(n, reach, sweep),
+                None => self.basis(n, reach, sweep),
             };
             row.roles = self.roles(n, |n| sweep.best(n).is_some());
             row.witness = self.witness(n, reach, sweep);
@@ -150,20 +149,11 @@ impl Graph {
 
     /// What a certain verdict rests on: the last step that is more than another side of the same content.
     fn basis(&self, n: u32, reach: super::sweep::Reach, sweep: &Sweep<'_>) -> Basis {
-        let (_, edges) = sweep.path(n, reach);
-        let last = edges.iter().rev().find(|e| e.link != Link::Same);
+        let last = sweep.back(n, reach).find(|e| e.link != Link::Same);
         match last.map(|e| &e.link) {
             Some(Link::Contains) => Basis::Contains,
             Some(_) => Basis::Run,
             None => Basis::Selected,
-        }
-    }
-
-    /// What a possible verdict rests on when the question itself was only possibly about its start.
-    fn hint(&self, n: u32, reach: super::sweep::Reach, sweep: &Sweep<'_>) -> Basis {
-        match self.nodes[sweep.path(n, reach).0 as usize] {
-            GraphNode::Named(_) => Basis::NamedOnly,
-            _ => Basis::TrivialContent,
         }
     }
 
@@ -191,10 +181,9 @@ impl Graph {
     }
 
     fn witness(&self, n: u32, reach: super::sweep::Reach, sweep: &Sweep<'_>) -> Option<Witness> {
-        let (_, edges) = sweep.path(n, reach);
         let here = self.show(n);
         let mut run = None;
-        for edge in edges.iter().rev() {
+        for edge in sweep.back(n, reach) {
             let from = self.show(edge.from);
             match &edge.link {
                 Link::Output { .. } => run = Some(from),

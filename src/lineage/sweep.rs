@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::graph::{Edge, Graph, Link, NONE, Seeds, Weak};
+use super::graph::{Edge, Graph, GraphNode, Link, NONE, Seeds, Weak};
 use crate::ledger::Verdict;
 
 /// How a node was reached. What leaves a weak edge only may have happened; what leaves a measuring role was
@@ -64,12 +64,28 @@ impl Reach {
 
 const SEED: u32 = NONE - 1;
 
-/// One walk's state: for each node and way, the edge and the way it was first reached by. It is reused: only
-/// what a walk touched is reset.
+/// How a node was first reached in one way.
+#[derive(Debug, Clone, Copy)]
+struct Arrival {
+    /// The edge, [`SEED`] or [`NONE`].
+    edge: u32,
+    /// The way in which the edge's source was reached.
+    way: u8,
+    /// Why the way proves nothing, where it does not.
+    weak: Option<Weak>,
+}
+
+const NOT_YET: Arrival = Arrival {
+    edge: NONE,
+    way: 0,
+    weak: None,
+};
+
+/// One walk's state: for each node and way, how it was first reached. It is reused: only what a walk touched
+/// is reset.
 pub(super) struct Sweep<'g> {
     graph: &'g Graph,
-    by_edge: Vec<[u32; 4]>,
-    by_way: Vec<[u8; 4]>,
+    arrivals: Vec<[Arrival; 4]>,
     touched: Vec<u32>,
 }
 
@@ -77,8 +93,7 @@ impl<'g> Sweep<'g> {
     pub(super) fn new(graph: &'g Graph) -> Self {
         Self {
             graph,
-            by_edge: vec![[NONE; 4]; graph.nodes.len()],
-            by_way: vec![[0; 4]; graph.nodes.len()],
+            arrivals: vec![[NOT_YET; 4]; graph.nodes.len()],
             touched: Vec::new(),
         }
     }
@@ -86,20 +101,41 @@ impl<'g> Sweep<'g> {
     /// Follows the seeds, breadth first, so that paths are shortest; by node numbers among equals.
     pub(super) fn run(&mut self, seeds: &Seeds) {
         for n in self.touched.drain(..) {
-            self.by_edge[n as usize] = [NONE; 4];
+            self.arrivals[n as usize] = [NOT_YET; 4];
         }
         let mut queue = VecDeque::new();
-        let certain = seeds.certain.iter().map(|n| (*n, Reach::ALL[0]));
-        let possible = seeds.possible.iter().map(|n| (*n, Reach::ALL[2]));
-        for (n, reach) in certain.chain(possible) {
-            self.arrive(n, reach, SEED, 0, &mut queue);
+        for n in &seeds.certain {
+            let seed = Arrival {
+                edge: SEED,
+                way: 0,
+                weak: None,
+            };
+            self.arrive(*n, Reach::ALL[0], seed, &mut queue);
+        }
+        for n in &seeds.possible {
+            let weak = match self.graph.nodes[*n as usize] {
+                GraphNode::Named(_) => Weak::Named,
+                _ => Weak::Trivial,
+            };
+            let seed = Arrival {
+                edge: SEED,
+                way: 0,
+                weak: Some(weak),
+            };
+            self.arrive(*n, Reach::ALL[2], seed, &mut queue);
         }
         let graph = self.graph;
         while let Some((n, reach)) = queue.pop_front() {
             let first = graph.out_start[n as usize];
+            let weak = self.arrivals[n as usize][reach.index()].weak;
             for (number, edge) in (first..).zip(graph.outgoing(n)) {
                 let way = reach.index() as u8;
-                self.arrive(edge.to, reach.along(edge), number, way, &mut queue);
+                let arrival = Arrival {
+                    edge: number,
+                    way,
+                    weak: weak.or(edge.weak),
+                };
+                self.arrive(edge.to, reach.along(edge), arrival, &mut queue);
             }
         }
     }
@@ -108,22 +144,18 @@ impl<'g> Sweep<'g> {
         &mut self,
         n: u32,
         reach: Reach,
-        edge: u32,
-        way: u8,
+        arrival: Arrival,
         queue: &mut VecDeque<(u32, Reach)>,
     ) {
-        let state = &mut self.by_edge[n as usize];
-        let implied = Reach::ALL
-            .into_iter()
-            .any(|r| state[r.index()] != NONE && r.implies(reach));
-        if implied {
+        let state = &mut self.arrivals[n as usize];
+        let there = |r: &Reach| state[r.index()].edge != NONE;
+        if Reach::ALL.iter().any(|r| there(r) && r.implies(reach)) {
             return;
         }
-        if *state == [NONE; 4] {
+        if !Reach::ALL.iter().any(there) {
             self.touched.push(n);
         }
-        state[reach.index()] = edge;
-        self.by_way[n as usize][reach.index()] = way;
+        state[reach.index()] = arrival;
         queue.push_back((n, reach));
     }
 
@@ -134,10 +166,10 @@ impl<'g> Sweep<'g> {
 
     /// The ways by which a node was reached, strongest first.
     pub(super) fn ways(&self, n: u32) -> impl Iterator<Item = Reach> {
-        let state = self.by_edge[n as usize];
+        let state = self.arrivals[n as usize];
         Reach::ALL
             .into_iter()
-            .filter(move |r| state[r.index()] != NONE)
+            .filter(move |r| state[r.index()].edge != NONE)
     }
 
     /// The strongest way by which a node was reached.
@@ -145,21 +177,26 @@ impl<'g> Sweep<'g> {
         self.ways(n).next()
     }
 
+    /// The edges of the path to a node, the last one first.
+    pub(super) fn back(&self, n: u32, reach: Reach) -> impl Iterator<Item = &'g Edge> {
+        let (mut n, mut way) = (n, reach.index());
+        std::iter::from_fn(move || {
+            let arrival = self.arrivals[n as usize][way];
+            let edge = self.graph.edges.get(arrival.edge as usize)?;
+            (n, way) = (edge.from, usize::from(arrival.way));
+            Some(edge)
+        })
+    }
+
     /// The seed and the edges from it to a node.
     pub(super) fn path(&self, n: u32, reach: Reach) -> (u32, Vec<&'g Edge>) {
-        let (mut n, mut way) = (n, reach.index());
-        let mut edges = Vec::new();
-        while let Some(edge) = self.graph.edges.get(self.by_edge[n as usize][way] as usize) {
-            edges.push(edge);
-            way = usize::from(self.by_way[n as usize][way]);
-            n = edge.from;
-        }
+        let mut edges: Vec<&Edge> = self.back(n, reach).collect();
         edges.reverse();
-        (n, edges)
+        (edges.first().map_or(n, |e| e.from), edges)
     }
 
     /// Why the way to a node proves nothing: its first weak edge.
     pub(super) fn weakness(&self, n: u32, reach: Reach) -> Option<Weak> {
-        self.path(n, reach).1.iter().find_map(|e| e.weak)
+        self.arrivals[n as usize][reach.index()].weak
     }
 }

@@ -383,17 +383,74 @@ fn trivial_content_only_hints() {
         verdict(&small, Scope::asset("out/mark"), "far.pt").0,
         Verdict::Affected
     );
-    // Said of the folder around it, it does not.
-    assert_eq!(
-        verdict(&small, Scope::asset("out"), "same.pt").0,
-        Verdict::Affected
-    );
     assert_eq!(
         verdict(&small, Scope::asset("out"), "far.pt").0,
-        Verdict::Possible
+        Verdict::Affected
     );
     let large = build(events(256));
     assert_eq!(verdict(&large, data("d"), "far.pt").0, Verdict::Affected);
+}
+
+#[test]
+fn empty_files_prove_nothing_elsewhere() {
+    let mut trees = Trees::new();
+    let secret = tree(&mut trees, &[("mark", "", 0), ("tiny.csv", "tiny", 4)]);
+    let other = tree(&mut trees, &[("mark", "", 0), ("own.csv", "own", BIG)]);
+    let copy = tree(&mut trees, &[("renamed.csv", "tiny", 4)]);
+    let job = |n, from: &str, set, out: &str| {
+        recorded(run(
+            n,
+            vec![input("train", from, Some(set))],
+            vec![output(out, file(out))],
+        ))
+    };
+    let events = vec![
+        seen("secret", secret, 4),
+        job(1, "secret", secret, "s.pt"),
+        job(2, "other", other, "o.pt"),
+        job(3, "copy", copy, "c.pt"),
+        seen("lone", file(""), 0),
+        recorded(run(
+            4,
+            vec![input("train", "lone", Some(file("")))],
+            vec![output("l.pt", file("l"))],
+        )),
+    ];
+    let graph = build_with(&ledger_of(events).0, &trees, &[]);
+    for scope in [Scope::asset("secret"), Scope::Content(secret.id)] {
+        assert_eq!(verdict(&graph, scope.clone(), "s.pt").0, Verdict::Affected);
+        assert_eq!(verdict(&graph, scope.clone(), "c.pt").0, Verdict::Affected);
+        assert_eq!(
+            verdict(&graph, scope.clone(), "o.pt"),
+            (Verdict::Possible, Basis::TrivialContent)
+        );
+        assert_eq!(verdict(&graph, scope, "l.pt").0, Verdict::Possible);
+    }
+    assert_eq!(
+        verdict(&graph, Scope::asset("lone"), "l.pt").0,
+        Verdict::Affected
+    );
+    assert_eq!(
+        verdict(&graph, Scope::asset("lone"), "o.pt").0,
+        Verdict::Possible
+    );
+}
+
+#[test]
+fn long_chains_are_walked_in_linear_time() {
+    let mut events = vec![seen("d", file("d"), BIG)];
+    let mut from = input("train", "d", Some(file("d")));
+    for n in 0..20_000 {
+        let content = file(&n.to_string());
+        events.push(recorded(run(1, vec![from], vec![output("m.pt", content)])));
+        from = input("resume", "m.pt", Some(content));
+    }
+    let graph = build(events);
+    let report = graph.impact(&[data("d")]);
+    assert_eq!(report.counts.affected, 20_000);
+    let last = Version::new("m.pt", file("19999"));
+    let why = graph.why(&data("d"), &last).expect("known");
+    assert_eq!(why.paths[0].steps.len(), 40_001);
 }
 
 #[test]
