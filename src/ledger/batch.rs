@@ -107,16 +107,10 @@ pub fn event_id(batch: BatchId, index: u32) -> EventId {
 pub fn encode_payload(payload: &Payload) -> Result<Vec<u8>, Error> {
     for (index, event) in payload.events.iter().enumerate() {
         if let Event::Unknown { kind } = event {
-            return Err(Error::UnknownKind {
-                index,
-                kind: kind.clone(),
-            });
+            return Err(Error::UnknownKind { index, kind: kind.clone() });
         }
     }
-    let bytes = rmp_serde::to_vec_named(payload).map_err(|e| Error::Payload {
-        offset: 0,
-        reason: e.to_string(),
-    })?;
+    let bytes = rmp_serde::to_vec_named(payload).map_err(|e| Error::Payload { offset: 0, reason: e.to_string() })?;
     parse_payload(&bytes)?;
     Ok(bytes)
 }
@@ -129,11 +123,7 @@ pub fn encode(payload: &[u8], signatures: &[Vec<u8>]) -> Result<Vec<u8>, Error> 
     let signature_bytes: usize = signatures.iter().map(|s| s.len() + 4).sum();
     let total = HEADER_BYTES + payload.len() + 1 + signature_bytes;
     limit("size in bytes", total, limits::MAX_BATCH_BYTES)?;
-    limit(
-        "count of signatures",
-        signatures.len(),
-        limits::MAX_BATCH_SIGNATURES,
-    )?;
+    limit("count of signatures", signatures.len(), limits::MAX_BATCH_SIGNATURES)?;
     let u32_of = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     let mut out = Vec::with_capacity(total);
     out.extend_from_slice(MAGIC);
@@ -142,11 +132,7 @@ pub fn encode(payload: &[u8], signatures: &[Vec<u8>]) -> Result<Vec<u8>, Error> 
     out.extend_from_slice(payload);
     out.push(u8::try_from(signatures.len()).unwrap_or(u8::MAX));
     for signature in signatures {
-        limit(
-            "size of a signature",
-            signature.len(),
-            limits::MAX_SIGNATURE_BYTES,
-        )?;
+        limit("size of a signature", signature.len(), limits::MAX_SIGNATURE_BYTES)?;
         out.extend_from_slice(&u32_of(signature.len()));
         out.extend_from_slice(signature);
     }
@@ -183,11 +169,7 @@ struct Parts<'a> {
 
 fn limit(what: &'static str, actual: usize, limit: usize) -> Result<(), Error> {
     if actual > limit {
-        return Err(Error::Limit {
-            what,
-            actual: actual as u64,
-            limit: limit as u64,
-        });
+        return Err(Error::Limit { what, actual: actual as u64, limit: limit as u64 });
     }
     Ok(())
 }
@@ -197,27 +179,19 @@ fn split(file: &[u8]) -> Result<Parts<'_>, Error> {
     let mut at = 0usize;
     let mut take = |len: usize| {
         let end = at.saturating_add(len);
-        let out = file.get(at..end).ok_or(Error::Length {
-            expected_bytes: end as u64,
-            actual_bytes: file.len() as u64,
-        })?;
+        let out =
+            file.get(at..end).ok_or(Error::Length { expected_bytes: end as u64, actual_bytes: file.len() as u64 })?;
         at = end;
         Ok::<&[u8], Error>(out)
     };
-    let number = |raw: &[u8]| {
-        raw.iter()
-            .rev()
-            .fold(0usize, |n, b| n << 8 | usize::from(*b))
-    };
+    let number = |raw: &[u8]| raw.iter().rev().fold(0usize, |n, b| n << 8 | usize::from(*b));
     if !file.starts_with(MAGIC) {
         return Err(Error::Magic);
     }
     take(MAGIC.len())?;
     let version = number(take(4)?);
     if version != VERSION as usize {
-        return Err(Error::Version {
-            version: version as u64,
-        });
+        return Err(Error::Version { version: version as u64 });
     }
     let payload_len = number(take(4)?);
     let payload = take(payload_len)?;
@@ -230,27 +204,17 @@ fn split(file: &[u8]) -> Result<Parts<'_>, Error> {
         signatures.push(take(len)?);
     }
     if at != file.len() {
-        return Err(Error::Length {
-            expected_bytes: at as u64,
-            actual_bytes: file.len() as u64,
-        });
+        return Err(Error::Length { expected_bytes: at as u64, actual_bytes: file.len() as u64 });
     }
-    Ok(Parts {
-        payload,
-        signatures,
-    })
+    Ok(Parts { payload, signatures })
 }
 
 fn parse_payload(bytes: &[u8]) -> Result<(Payload, usize), Error> {
     let spans = skim(bytes)?;
-    let mut payload: Payload = rmp_serde::from_slice(bytes).map_err(|e| Error::Payload {
-        offset: 0,
-        reason: e.to_string(),
-    })?;
+    let mut payload: Payload =
+        rmp_serde::from_slice(bytes).map_err(|e| Error::Payload { offset: 0, reason: e.to_string() })?;
     if payload.v != VERSION {
-        return Err(Error::Version {
-            version: u64::from(payload.v),
-        });
+        return Err(Error::Version { version: u64::from(payload.v) });
     }
     if payload.prev.is_some() != (payload.seq > 0) {
         return Err(Error::Payload {
@@ -258,11 +222,7 @@ fn parse_payload(bytes: &[u8]) -> Result<(Payload, usize), Error> {
             reason: "`prev` is absent for batch 0 of a writer and present for all others".into(),
         });
     }
-    limit(
-        "count of heads",
-        payload.seen.heads.len(),
-        limits::MAX_BATCH_HEADS,
-    )?;
+    limit("count of heads", payload.seen.heads.len(), limits::MAX_BATCH_HEADS)?;
     let mut unknown_fields = 0;
     for (index, span) in spans.into_iter().enumerate() {
         let event = Event::decode(&span.kind, &bytes[span.range]).map_err(|e| Error::Event {
@@ -292,12 +252,7 @@ pub struct BatchPath {
 pub fn batch_path(writer: WriterId, seq: u64, batch: BatchId) -> String {
     let mut prefix = [0u8; 6];
     prefix.copy_from_slice(&batch.as_bytes()[..6]);
-    BatchPath {
-        writer,
-        seq,
-        prefix,
-    }
-    .to_path()
+    BatchPath { writer, seq, prefix }.to_path()
 }
 
 impl BatchPath {
@@ -321,15 +276,9 @@ impl BatchPath {
 pub fn parse_path(path: &str) -> Result<BatchPath, Error> {
     let parsed = || {
         let mut parts = path.split('/');
-        let (Some("w"), Some(_), Some(writer), Some(high), Some(middle), Some(last), None) = (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) else {
+        let (Some("w"), Some(_), Some(writer), Some(high), Some(middle), Some(last), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return None;
         };
         let (low, prefix) = last.split_once('.')?;
@@ -344,11 +293,7 @@ pub fn parse_path(path: &str) -> Result<BatchPath, Error> {
             prefix: from_hex(prefix).ok()?,
         })
     };
-    parsed()
-        .filter(|p| p.to_path() == path)
-        .ok_or_else(|| Error::Path {
-            path: path.chars().take(200).collect(),
-        })
+    parsed().filter(|p| p.to_path() == path).ok_or_else(|| Error::Path { path: path.chars().take(200).collect() })
 }
 
 /// Refuses a batch that lies at another path than its own.
@@ -359,11 +304,7 @@ pub fn check_path(path: &str, batch: &Batch) -> Result<(), Error> {
     parse_path(path)?;
     let expected = batch_path(batch.payload.writer, batch.payload.seq, batch.id);
     if path != expected {
-        return Err(Error::Misplaced {
-            batch: batch.id,
-            path: path.to_owned(),
-            expected,
-        });
+        return Err(Error::Misplaced { batch: batch.id, path: path.to_owned(), expected });
     }
     Ok(())
 }

@@ -8,9 +8,7 @@ use super::{ClassSet, Event, Ledger, Scope};
 use crate::id::EventId;
 
 /// How sensitive content is. What was never classified is public.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Everybody may have it.
@@ -28,13 +26,7 @@ pub enum Level {
 
 impl Level {
     /// All levels, lowest first.
-    pub const ALL: [Self; 5] = [
-        Self::Public,
-        Self::Internal,
-        Self::Confidential,
-        Self::Restricted,
-        Self::Prohibited,
-    ];
+    pub const ALL: [Self; 5] = [Self::Public, Self::Internal, Self::Confidential, Self::Restricted, Self::Prohibited];
 
     /// The level as it is written.
     #[must_use]
@@ -74,10 +66,7 @@ impl Label {
     /// The smallest label that is at least both: the higher level and all tags.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
-        Self {
-            level: self.level.max(other.level),
-            tags: self.tags.union(&other.tags).cloned().collect(),
-        }
+        Self { level: self.level.max(other.level), tags: self.tags.union(&other.tags).cloned().collect() }
     }
 }
 
@@ -109,19 +98,13 @@ pub fn active_classes(ledger: &Ledger) -> Vec<ActiveClass> {
         }
     }
     sets.retain(|(id, _)| !retracted.contains(id));
-    let replaced: BTreeSet<EventId> = sets
-        .iter()
-        .flat_map(|(_, set)| set.supersedes.iter().copied())
-        .collect();
+    let replaced: BTreeSet<EventId> = sets.iter().flat_map(|(_, set)| set.supersedes.iter().copied()).collect();
     sets.retain(|(id, _)| !replaced.contains(id));
     sets.sort_by_key(|(id, _)| *id);
     let active = sets.into_iter().map(|(event, set)| ActiveClass {
         event,
         scope: set.scope.clone(),
-        label: Label {
-            level: set.level.unwrap_or_default(),
-            tags: set.tags.clone(),
-        },
+        label: Label { level: set.level.unwrap_or_default(), tags: set.tags.clone() },
     });
     active.collect()
 }

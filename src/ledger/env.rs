@@ -103,9 +103,7 @@ impl Environments {
     #[must_use]
     pub fn current(&self, env: &str) -> BTreeMap<String, EnvValue> {
         let assets = self.moves.get(env).into_iter().flatten();
-        assets
-            .map(|(asset, moves)| (asset.clone(), value(moves)))
-            .collect()
+        assets.map(|(asset, moves)| (asset.clone(), value(moves))).collect()
     }
 
     /// What an environment has of one asset; `None` when it never had it.
@@ -118,10 +116,7 @@ impl Environments {
     /// [`Ledger::as_of_time`].
     #[must_use]
     pub fn history(&self, env: &str, asset: &str) -> &[EnvMove] {
-        self.moves
-            .get(env)
-            .and_then(|a| a.get(asset))
-            .map_or(&[], Vec::as_slice)
+        self.moves.get(env).and_then(|a| a.get(asset)).map_or(&[], Vec::as_slice)
     }
 
     /// The moves that were written at `at_ms` or earlier by their writers' clocks, all assets, sorted by
@@ -137,31 +132,14 @@ impl Environments {
     /// The version to go back to: the newest earlier one, along what each move replaced, that is not the
     /// current one, that the environment never rolled back from, and that `is_ok` accepts (not flagged, not
     /// retired, bytes complete). `None` when there is none.
-    pub fn rollback_target(
-        &self,
-        env: &str,
-        asset: &str,
-        mut is_ok: impl FnMut(&Content) -> bool,
-    ) -> Option<Content> {
+    pub fn rollback_target(&self, env: &str, asset: &str, mut is_ok: impl FnMut(&Content) -> bool) -> Option<Content> {
         let moves = self.history(env, asset);
         let now = value(moves);
-        let at: BTreeMap<EventId, usize> = moves
-            .iter()
-            .enumerate()
-            .map(|(i, m)| (m.event, i))
-            .collect();
+        let at: BTreeMap<EventId, usize> = moves.iter().enumerate().map(|(i, m)| (m.event, i)).collect();
         let mut refused: BTreeSet<Content> = now.content.into_iter().collect();
         for back in moves.iter().filter(|m| m.cause == MoveCause::Rollback) {
-            let replaced = back
-                .supersedes
-                .iter()
-                .filter_map(|id| at.get(id))
-                .map(|i| moves[*i].to);
-            refused.extend(
-                replaced
-                    .chain(back.from)
-                    .filter(|content| *content != back.to),
-            );
+            let replaced = back.supersedes.iter().filter_map(|id| at.get(id)).map(|i| moves[*i].to);
+            refused.extend(replaced.chain(back.from).filter(|content| *content != back.to));
         }
         let seen = ancestors(moves, &at, &now.heads);
         let earlier = seen.iter().rev().map(|i| moves[*i].to);
@@ -170,39 +148,21 @@ impl Environments {
 }
 
 /// Positions of the given moves and of all that they replaced, directly or not.
-fn ancestors(
-    moves: &[EnvMove],
-    at: &BTreeMap<EventId, usize>,
-    heads: &[EventId],
-) -> BTreeSet<usize> {
+fn ancestors(moves: &[EnvMove], at: &BTreeMap<EventId, usize>, heads: &[EventId]) -> BTreeSet<usize> {
     let mut seen = BTreeSet::new();
     let mut todo: Vec<usize> = heads.iter().filter_map(|id| at.get(id).copied()).collect();
     while let Some(i) = todo.pop() {
         if seen.insert(i) {
-            todo.extend(
-                moves[i]
-                    .supersedes
-                    .iter()
-                    .filter_map(|id| at.get(id).copied()),
-            );
+            todo.extend(moves[i].supersedes.iter().filter_map(|id| at.get(id).copied()));
         }
     }
     seen
 }
 
 fn value(moves: &[EnvMove]) -> EnvValue {
-    let at: BTreeMap<EventId, usize> = moves
-        .iter()
-        .enumerate()
-        .map(|(i, m)| (m.event, i))
-        .collect();
-    let replaced: BTreeSet<EventId> = moves
-        .iter()
-        .flat_map(|m| m.supersedes.iter().copied())
-        .collect();
-    let mut tips: Vec<usize> = (0..moves.len())
-        .filter(|i| !replaced.contains(&moves[*i].event))
-        .collect();
+    let at: BTreeMap<EventId, usize> = moves.iter().enumerate().map(|(i, m)| (m.event, i)).collect();
+    let replaced: BTreeSet<EventId> = moves.iter().flat_map(|m| m.supersedes.iter().copied()).collect();
+    let mut tips: Vec<usize> = (0..moves.len()).filter(|i| !replaced.contains(&moves[*i].event)).collect();
     let heads = tips.iter().map(|i| moves[*i].event).collect();
     let mut state = EnvState::Settled;
     let content = loop {
@@ -232,9 +192,5 @@ fn value(moves: &[EnvMove]) -> EnvValue {
             .collect();
         tips = common.difference(&older).copied().collect();
     };
-    EnvValue {
-        state,
-        content,
-        heads,
-    }
+    EnvValue { state, content, heads }
 }

@@ -37,19 +37,13 @@ impl Content {
     /// Content that is one file.
     #[must_use]
     pub fn file(id: FileId) -> Self {
-        Self {
-            form: Form::File,
-            id: Digest(id.0),
-        }
+        Self { form: Form::File, id: Digest(id.0) }
     }
 
     /// Content that is a tree.
     #[must_use]
     pub fn tree(id: TreeId) -> Self {
-        Self {
-            form: Form::Tree,
-            id: Digest(id.0),
-        }
+        Self { form: Form::Tree, id: Digest(id.0) }
     }
 
     /// The id as the store knows it; `None` for external content.
@@ -87,20 +81,13 @@ impl Version {
     /// The version of `asset` that holds `content`.
     #[must_use]
     pub fn new(asset: impl Into<String>, content: Content) -> Self {
-        Self {
-            asset: asset.into(),
-            form: content.form,
-            id: content.id,
-        }
+        Self { asset: asset.into(), form: content.form, id: content.id }
     }
 
     /// The content alone.
     #[must_use]
     pub fn content(&self) -> Content {
-        Content {
-            form: self.form,
-            id: self.id,
-        }
+        Content { form: self.form, id: self.id }
     }
 }
 
@@ -318,11 +305,7 @@ impl Scope {
     /// What `asset` held in every version and will hold.
     #[must_use]
     pub fn asset(asset: impl Into<String>) -> Self {
-        Self::Asset {
-            asset: asset.into(),
-            path: None,
-            at: None,
-        }
+        Self::Asset { asset: asset.into(), path: None, at: None }
     }
 }
 
@@ -342,18 +325,10 @@ impl TryFrom<RawScope> for Scope {
     type Error = &'static str;
     fn try_from(raw: RawScope) -> Result<Self, Self::Error> {
         match raw {
-            RawScope {
-                content: Some(id),
-                asset: None,
-                path: None,
-                at: None,
-            } => Ok(Self::Content(id)),
-            RawScope {
-                asset: Some(asset),
-                path,
-                at,
-                content: None,
-            } if !asset.trim_matches('/').is_empty() => Ok(Self::Asset { asset, path, at }),
+            RawScope { content: Some(id), asset: None, path: None, at: None } => Ok(Self::Content(id)),
+            RawScope { asset: Some(asset), path, at, content: None } if !asset.trim_matches('/').is_empty() => {
+                Ok(Self::Asset { asset, path, at })
+            }
             _ => Err("a scope is either {asset, path?, at?} or {content}"),
         }
     }
@@ -362,18 +337,8 @@ impl TryFrom<RawScope> for Scope {
 impl From<Scope> for RawScope {
     fn from(scope: Scope) -> Self {
         match scope {
-            Scope::Asset { asset, path, at } => Self {
-                asset: Some(asset),
-                path,
-                at,
-                content: None,
-            },
-            Scope::Content(id) => Self {
-                asset: None,
-                path: None,
-                at: None,
-                content: Some(id),
-            },
+            Scope::Asset { asset, path, at } => Self { asset: Some(asset), path, at, content: None },
+            Scope::Content(id) => Self { asset: None, path: None, at: None, content: Some(id) },
         }
     }
 }
@@ -520,25 +485,14 @@ impl Event {
             "class.retracted" => Self::ClassRetracted(from_slice(bytes)?),
             "env.moved" => Self::EnvMoved(from_slice(bytes)?),
             "note" => Self::Note(from_slice(bytes)?),
-            _ => Self::Unknown {
-                kind: kind.to_owned(),
-            },
+            _ => Self::Unknown { kind: kind.to_owned() },
         })
     }
 
     /// The fields that this program knows of a kind, without `kind`; `None` for an unknown kind.
     pub(super) fn fields(kind: &str) -> Option<&'static [&'static str]> {
         Some(match kind {
-            "version.seen" => &[
-                "ver",
-                "asset_kind",
-                "size_bytes",
-                "files",
-                "sha256",
-                "commit",
-                "path",
-                "owner",
-            ],
+            "version.seen" => &["ver", "asset_kind", "size_bytes", "files", "sha256", "commit", "path", "owner"],
             "run.recorded" => &[
                 "run",
                 "step",
@@ -556,24 +510,9 @@ impl Event {
                 "inputs",
                 "outputs",
             ],
-            "class.set" => &[
-                "scope",
-                "level",
-                "tags",
-                "reason",
-                "source",
-                "effective_ms",
-                "supersedes",
-            ],
+            "class.set" => &["scope", "level", "tags", "reason", "source", "effective_ms", "supersedes"],
             "class.retracted" => &["events", "reason"],
-            "env.moved" => &[
-                "env",
-                "moves",
-                "cause",
-                "supersedes",
-                "override",
-                "findings",
-            ],
+            "env.moved" => &["env", "moves", "cause", "supersedes", "override", "findings"],
             "note" => &["text", "about"],
             _ => return None,
         })

@@ -21,14 +21,14 @@ mod tests;
 mod words;
 
 pub use batch::{
-    Actor, Batch, BatchPath, Head, Payload, Seen, batch_path, check_path, decode, encode,
-    encode_payload, event_id, parse_path, payload_bytes,
+    Actor, Batch, BatchPath, Head, Payload, Seen, batch_path, check_path, decode, encode, encode_payload, event_id,
+    parse_path, payload_bytes,
 };
 pub use class::{ActiveClass, Label, Level, active_classes};
 pub use env::{EnvMove, EnvState, EnvValue, Environments};
 pub use event::{
-    ClassRetracted, ClassSet, Code, Content, EnvMoved, Event, Finding, Form, Lock, Machine, Move,
-    Note, Params, RunInput, RunOutput, RunRecorded, Scope, Text, Version, VersionSeen,
+    ClassRetracted, ClassSet, Code, Content, EnvMoved, Event, Finding, Form, Lock, Machine, Move, Note, Params,
+    RunInput, RunOutput, RunRecorded, Scope, Text, Version, VersionSeen,
 };
 pub use names::{covers, join, rest_below};
 pub use policy::{FlagKind, Policy, Promotion, Verdict};

@@ -4,11 +4,7 @@
 #[must_use]
 pub fn join(name: &str, path: &str) -> String {
     let path = path.trim_matches('/');
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}/{path}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{name}/{path}") }
 }
 
 /// What is left of `name` below `outer`: empty when both are equal, `None` when `name` is not below.

@@ -57,9 +57,7 @@ impl Policy {
     /// The rules without any `policy.set`: content at `restricted` or above raises flags.
     #[must_use]
     pub fn builtin() -> Self {
-        Self {
-            flag_level: Level::Restricted,
-        }
+        Self { flag_level: Level::Restricted }
     }
 
     /// The flag that a version gets for content of `level`. `learned` says whether some way from the
@@ -99,23 +97,11 @@ mod tests {
     fn the_builtin_rules() {
         let p = Policy::builtin();
         let flag = |v, l, learned| p.flag(v, l, learned);
-        assert_eq!(
-            flag(Verdict::Affected, Level::Restricted, true),
-            Some(FlagKind::Retrain)
-        );
-        assert_eq!(
-            flag(Verdict::Affected, Level::Prohibited, true),
-            Some(FlagKind::Retrain)
-        );
+        assert_eq!(flag(Verdict::Affected, Level::Restricted, true), Some(FlagKind::Retrain));
+        assert_eq!(flag(Verdict::Affected, Level::Prohibited, true), Some(FlagKind::Retrain));
         assert_eq!(flag(Verdict::Affected, Level::Confidential, true), None);
-        assert_eq!(
-            flag(Verdict::Affected, Level::Restricted, false),
-            Some(FlagKind::Review)
-        );
-        assert_eq!(
-            flag(Verdict::Possible, Level::Restricted, true),
-            Some(FlagKind::Review)
-        );
+        assert_eq!(flag(Verdict::Affected, Level::Restricted, false), Some(FlagKind::Review));
+        assert_eq!(flag(Verdict::Possible, Level::Restricted, true), Some(FlagKind::Review));
         assert_eq!(flag(Verdict::Unknown, Level::Prohibited, true), None);
         assert_eq!(flag(Verdict::Unaffected, Level::Prohibited, true), None);
         assert_eq!(p.promotion(&[FlagKind::Review], true), Promotion::Refused);

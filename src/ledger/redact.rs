@@ -63,10 +63,7 @@ pub fn redact_command(args: &[String], env: &[(String, String)]) -> Vec<String> 
 #[must_use]
 pub fn redact_params(params: &Params, env: &[(String, String)]) -> Params {
     let secrets = secret_values(env);
-    params
-        .iter()
-        .map(|(k, v)| (k.clone(), redact_value(classify(k), v, &secrets)))
-        .collect()
+    params.iter().map(|(k, v)| (k.clone(), redact_value(classify(k), v, &secrets))).collect()
 }
 
 /// Replaces secrets in a free text by their names and shapes.
@@ -105,22 +102,14 @@ fn redact_value(name: Name, value: &serde_json::Value, secrets: &[&str]) -> serd
             });
             Value::Object(fields.collect())
         }
-        Value::Array(list) => Value::Array(
-            list.iter()
-                .map(|v| redact_value(name, v, secrets))
-                .collect(),
-        ),
+        Value::Array(list) => Value::Array(list.iter().map(|v| redact_value(name, v, secrets)).collect()),
         Value::String(text) => {
             let hide = match name {
                 Name::Secret => !text.is_empty() && !is_reference(text),
                 Name::KeyLike => looks_random(text),
                 Name::Plain => false,
             };
-            Value::String(if hide {
-                REDACTED.to_owned()
-            } else {
-                redact_with(text, secrets)
-            })
+            Value::String(if hide { REDACTED.to_owned() } else { redact_with(text, secrets) })
         }
         Value::Number(_) if name == Name::Secret => Value::String(REDACTED.to_owned()),
         other => other.clone(),
@@ -130,10 +119,7 @@ fn redact_value(name: Name, value: &serde_json::Value, secrets: &[&str]) -> serd
 fn redact_with(text: &str, secrets: &[&str]) -> String {
     let mut spans: Vec<(usize, usize)> = Vec::new();
     for secret in secrets {
-        spans.extend(
-            text.match_indices(secret)
-                .map(|(at, found)| (at, at + found.len())),
-        );
+        spans.extend(text.match_indices(secret).map(|(at, found)| (at, at + found.len())));
     }
     private_keys(text, &mut spans);
     user_infos(text, &mut spans);
@@ -193,8 +179,8 @@ fn classify(name: &str) -> Name {
     ];
     // Tokens of a language model are none of a person.
     const MODEL_TOKEN: [&str; 21] = [
-        "pad", "eos", "bos", "mask", "unk", "cls", "sep", "image", "start", "end", "stop",
-        "special", "new", "added", "per", "max", "min", "num", "prompt", "first", "last",
+        "pad", "eos", "bos", "mask", "unk", "cls", "sep", "image", "start", "end", "stop", "special", "new", "added",
+        "per", "max", "min", "num", "prompt", "first", "last",
     ];
     // A name that ends so says where or how, not what.
     const ABOUT: [&str; 21] = [
@@ -224,10 +210,7 @@ fn classify(name: &str) -> Name {
     let word = |i: usize| words.get(i).map_or("", String::as_str);
     let last = words.len().saturating_sub(1);
     // AWS names the identifier of a key so; it goes with the key.
-    if words
-        .windows(3)
-        .any(|w| w[0] == "access" && w[1] == "key" && w[2] == "id")
-    {
+    if words.windows(3).any(|w| w[0] == "access" && w[1] == "key" && w[2] == "id") {
         return Name::Secret;
     }
     if ABOUT.contains(&word(last)) {
@@ -245,10 +228,7 @@ fn classify(name: &str) -> Name {
         {
             return Name::Secret;
         }
-        if matches!(
-            w.as_str(),
-            "key" | "auth" | "sig" | "signature" | "session" | "sas"
-        ) {
+        if matches!(w.as_str(), "key" | "auth" | "sig" | "signature" | "session" | "sas") {
             best = Name::KeyLike;
         }
     }
@@ -295,12 +275,7 @@ fn looks_random(value: &str) -> bool {
         counts[usize::from(*b)] += 1;
     }
     let total = raw.len() as f64;
-    let bits: f64 = counts
-        .iter()
-        .filter(|n| **n > 0)
-        .map(|n| f64::from(*n) / total)
-        .map(|p| -p * p.log2())
-        .sum();
+    let bits: f64 = counts.iter().filter(|n| **n > 0).map(|n| f64::from(*n) / total).map(|p| -p * p.log2()).sum();
     bits >= 3.2
 }
 
@@ -358,10 +333,7 @@ fn shapes(text: &str, spans: &mut Vec<(usize, usize)>) {
             start += 1;
             continue;
         }
-        let len = raw[start..]
-            .iter()
-            .position(|b| !in_token(*b))
-            .unwrap_or(raw.len() - start);
+        let len = raw[start..].iter().position(|b| !in_token(*b)).unwrap_or(raw.len() - start);
         let word = &text[start..start + len];
         if is_token(word) {
             spans.push((start, start + len));
@@ -401,33 +373,22 @@ fn is_token(word: &str) -> bool {
         ("AIza", 30),
         ("ya29.", 10),
     ];
-    let long_enough = |(prefix, least): &(&str, usize)| {
-        word.strip_prefix(prefix)
-            .is_some_and(|rest| rest.len() >= *least)
-    };
+    let long_enough =
+        |(prefix, least): &(&str, usize)| word.strip_prefix(prefix).is_some_and(|rest| rest.len() >= *least);
     if PREFIXES.iter().any(long_enough) {
         return true;
     }
     let aws = ["AKIA", "ASIA"].iter().find_map(|p| word.strip_prefix(p));
-    if aws.is_some_and(|r| {
-        r.len() >= 12
-            && r.bytes()
-                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-    }) {
+    if aws.is_some_and(|r| r.len() >= 12 && r.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())) {
         return true;
     }
-    if word
-        .strip_prefix("hf_")
-        .is_some_and(|r| r.len() >= 16 && r.bytes().all(|b| b.is_ascii_alphanumeric()))
-    {
+    if word.strip_prefix("hf_").is_some_and(|r| r.len() >= 16 && r.bytes().all(|b| b.is_ascii_alphanumeric())) {
         return true;
     }
     if word
         .strip_prefix("sk-")
         .or_else(|| word.strip_prefix("sk_live_"))
-        .is_some_and(|r| {
-            r.len() >= 16 && (r.bytes().any(|b| b.is_ascii_digit()) || !r.contains(['-', '.']))
-        })
+        .is_some_and(|r| r.len() >= 16 && (r.bytes().any(|b| b.is_ascii_digit()) || !r.contains(['-', '.'])))
     {
         return true;
     }

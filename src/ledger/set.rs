@@ -117,25 +117,18 @@ impl Ledger {
     /// All events in the ledger's order.
     pub fn events(&self) -> impl Iterator<Item = EventRef<'_>> {
         self.batches().flat_map(|batch| {
-            batch
-                .payload
-                .events
-                .iter()
-                .enumerate()
-                .map(|(index, event)| EventRef {
-                    id: batch.event_id(index),
-                    batch,
-                    event,
-                })
+            batch.payload.events.iter().enumerate().map(|(index, event)| EventRef {
+                id: batch.event_id(index),
+                batch,
+                event,
+            })
         })
     }
 
     /// How many events have a kind that this program does not know.
     #[must_use]
     pub fn unknown_events(&self) -> usize {
-        self.events()
-            .filter(|e| matches!(e.event, Event::Unknown { .. }))
-            .count()
+        self.events().filter(|e| matches!(e.event, Event::Unknown { .. })).count()
     }
 
     /// How many fields of known events this program does not know.
@@ -156,11 +149,7 @@ impl Ledger {
         let mut writers: BTreeMap<WriterId, WriterState> = BTreeMap::new();
         for batch in self.batches.values() {
             let Batch { payload: p, .. } = batch;
-            let state = writers.entry(p.writer).or_insert(WriterState {
-                writer: p.writer,
-                last_seen_ms: 0,
-                seq: 0,
-            });
+            let state = writers.entry(p.writer).or_insert(WriterState { writer: p.writer, last_seen_ms: 0, seq: 0 });
             state.last_seen_ms = state.last_seen_ms.max(p.time_ms);
             state.seq = state.seq.max(p.seq);
         }
@@ -174,11 +163,7 @@ impl Ledger {
         let mut heads: BTreeMap<WriterId, Head> = BTreeMap::new();
         for (id, batch) in &self.batches {
             let Batch { payload: p, .. } = batch;
-            let head = Head {
-                writer: p.writer,
-                seq: p.seq,
-                batch: *id,
-            };
+            let head = Head { writer: p.writer, seq: p.seq, batch: *id };
             let entry = heads.entry(p.writer).or_insert(head);
             *entry = (*entry).max(head);
         }
@@ -193,14 +178,8 @@ impl Ledger {
         let named: BTreeSet<Head> = mine.flat_map(|b| b.payload.seen.heads.clone()).collect();
         let heads = self.heads();
         let last = heads.iter().find(|h| h.writer == writer);
-        let new = heads
-            .iter()
-            .filter(|h| h.writer != writer && !named.contains(h));
-        (
-            last.map_or(0, |h| h.seq.saturating_add(1)),
-            last.map(|h| h.batch),
-            new.copied().collect(),
-        )
+        let new = heads.iter().filter(|h| h.writer != writer && !named.contains(h));
+        (last.map_or(0, |h| h.seq.saturating_add(1)), last.map(|h| h.batch), new.copied().collect())
     }
 
     /// Numbers that a writer gave to several batches, sorted.
@@ -208,19 +187,10 @@ impl Ledger {
     pub fn equivocations(&self) -> Vec<Equivocation> {
         let mut slots: BTreeMap<(WriterId, u64), Vec<BatchId>> = BTreeMap::new();
         for (id, batch) in &self.batches {
-            slots
-                .entry((batch.payload.writer, batch.payload.seq))
-                .or_default()
-                .push(*id);
+            slots.entry((batch.payload.writer, batch.payload.seq)).or_default().push(*id);
         }
         let several = slots.into_iter().filter(|(_, batches)| batches.len() > 1);
-        several
-            .map(|((writer, seq), batches)| Equivocation {
-                writer,
-                seq,
-                batches,
-            })
-            .collect()
+        several.map(|((writer, seq), batches)| Equivocation { writer, seq, batches }).collect()
     }
 
     /// Batches that others name as their previous batch or as seen, and that are missing; sorted.
@@ -230,11 +200,7 @@ impl Ledger {
         for batch in self.batches.values() {
             for named in named_by(batch) {
                 if !self.batches.contains_key(&named.batch) {
-                    gaps.insert(Gap {
-                        writer: named.writer,
-                        seq: named.seq,
-                        batch: named.batch,
-                    });
+                    gaps.insert(Gap { writer: named.writer, seq: named.seq, batch: named.batch });
                 }
             }
         }
@@ -292,11 +258,7 @@ impl Ledger {
 /// The batches that a batch says came before it.
 fn named_by(batch: &Batch) -> impl Iterator<Item = Head> + '_ {
     let Batch { payload: p, .. } = batch;
-    let prev = p.prev.map(|prev| Head {
-        writer: p.writer,
-        seq: p.seq.saturating_sub(1),
-        batch: prev,
-    });
+    let prev = p.prev.map(|prev| Head { writer: p.writer, seq: p.seq.saturating_sub(1), batch: prev });
     prev.into_iter().chain(p.seen.heads.iter().copied())
 }
 
@@ -304,21 +266,14 @@ fn sort(batches: &BTreeMap<BatchId, Batch>) -> Vec<BatchId> {
     let mut waits: BTreeMap<BatchId, usize> = BTreeMap::new();
     let mut after: BTreeMap<BatchId, Vec<BatchId>> = BTreeMap::new();
     for (id, batch) in batches {
-        let before: BTreeSet<BatchId> = named_by(batch)
-            .map(|h| h.batch)
-            .filter(|b| batches.contains_key(b))
-            .collect();
+        let before: BTreeSet<BatchId> = named_by(batch).map(|h| h.batch).filter(|b| batches.contains_key(b)).collect();
         waits.insert(*id, before.len());
         for named in before {
             after.entry(named).or_default().push(*id);
         }
     }
     let key = |id: BatchId| Reverse((batches.get(&id).map_or(0, |b| b.payload.time_ms), id));
-    let mut ready: BinaryHeap<_> = waits
-        .iter()
-        .filter(|(_, n)| **n == 0)
-        .map(|(id, _)| key(*id))
-        .collect();
+    let mut ready: BinaryHeap<_> = waits.iter().filter(|(_, n)| **n == 0).map(|(id, _)| key(*id)).collect();
     let mut order = Vec::with_capacity(batches.len());
     while let Some(Reverse((_, id))) = ready.pop() {
         order.push(id);

@@ -18,11 +18,7 @@ pub(super) struct EventSpan {
 
 /// Checks the payload and finds its events.
 pub(super) fn skim(payload: &[u8]) -> Result<Vec<EventSpan>, Error> {
-    let mut walk = Walk {
-        bytes: payload,
-        at: 0,
-        values: 0,
-    };
+    let mut walk = Walk { bytes: payload, at: 0, values: 0 };
     let mut spans = None;
     for _ in 0..walk.map()? {
         let key = walk.text()?;
@@ -55,17 +51,11 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn bad(&self, reason: &str) -> Error {
-        Error::Payload {
-            offset: self.at,
-            reason: reason.to_owned(),
-        }
+        Error::Payload { offset: self.at, reason: reason.to_owned() }
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
-        let end = self
-            .at
-            .checked_add(len)
-            .filter(|end| *end <= self.bytes.len());
+        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
         let end = end.ok_or_else(|| self.bad("the payload ends inside a value"))?;
         let out = &self.bytes[self.at..end];
         self.at = end;
@@ -74,17 +64,10 @@ impl<'a> Walk<'a> {
 
     /// A big-endian length of 1, 2 or 4 bytes, checked against `limit`.
     fn len(&mut self, width: usize, what: &'static str, limit: usize) -> Result<usize, Error> {
-        let len = self
-            .take(width)?
-            .iter()
-            .fold(0u64, |n, b| n << 8 | u64::from(*b));
+        let len = self.take(width)?.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
         match usize::try_from(len) {
             Ok(n) if n <= limit => Ok(n),
-            _ => Err(Error::Limit {
-                what,
-                actual: len,
-                limit: limit as u64,
-            }),
+            _ => Err(Error::Limit { what, actual: len, limit: limit as u64 }),
         }
     }
 
@@ -142,20 +125,14 @@ impl<'a> Walk<'a> {
 
     fn text(&mut self) -> Result<&'a str, Error> {
         match self.item()? {
-            Item::Text(raw) => {
-                std::str::from_utf8(raw).map_err(|_| self.bad("a text is not UTF-8"))
-            }
+            Item::Text(raw) => std::str::from_utf8(raw).map_err(|_| self.bad("a text is not UTF-8")),
             _ => Err(self.bad("a text is expected here")),
         }
     }
 
     fn skip(&mut self, depth: usize) -> Result<(), Error> {
         if depth > limits::MAX_BATCH_DEPTH {
-            return Err(Error::Limit {
-                what: "depth",
-                actual: depth as u64,
-                limit: limits::MAX_BATCH_DEPTH as u64,
-            });
+            return Err(Error::Limit { what: "depth", actual: depth as u64, limit: limits::MAX_BATCH_DEPTH as u64 });
         }
         let values = match self.item()? {
             Item::Plain | Item::Text(_) => 0,
@@ -202,21 +179,13 @@ impl<'a> Walk<'a> {
         let kind = kind.ok_or_else(|| self.bad("an event has no key `kind`"))?;
         let mut unknown_fields = 0;
         if let Some(known) = Event::fields(kind) {
-            let mut again = Walk {
-                bytes: &self.bytes[..self.at],
-                at: body,
-                values: 0,
-            };
+            let mut again = Walk { bytes: &self.bytes[..self.at], at: body, values: 0 };
             for _ in 0..fields {
                 let key = again.text()?;
                 unknown_fields += usize::from(key != "kind" && !known.contains(&key));
                 again.skip(2)?;
             }
         }
-        Ok(EventSpan {
-            range: start..self.at,
-            kind: kind.to_owned(),
-            unknown_fields,
-        })
+        Ok(EventSpan { range: start..self.at, kind: kind.to_owned(), unknown_fields })
     }
 }

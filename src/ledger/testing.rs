@@ -1,9 +1,8 @@
 //! Batches for tests of this room and of those above it, made through the real encoder.
 
 use super::{
-    Actor, Batch, ClassSet, Content, Event, Evidence, Head, Ledger, Level, Outcome, Payload, Role,
-    RunInput, RunOutput, RunRecorded, Scope, Seen, Version, VersionSeen, decode, encode,
-    encode_payload, ledger_id,
+    Actor, Batch, ClassSet, Content, Event, Evidence, Head, Ledger, Level, Outcome, Payload, Role, RunInput, RunOutput,
+    RunRecorded, Scope, Seen, Version, VersionSeen, decode, encode, encode_payload, ledger_id,
 };
 use crate::id::{BatchId, EventId, FileId, RepositoryId, RunId, WriterId};
 use crate::ledger::AssetKind;
@@ -19,24 +18,14 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(n: u8) -> Self {
-        Self {
-            id: WriterId([n; 8]),
-            seq: 0,
-            prev: None,
-            seen: Default::default(),
-            heads: vec![],
-        }
+        Self { id: WriterId([n; 8]), seq: 0, prev: None, seen: Default::default(), heads: vec![] }
     }
 
     /// Takes over everything that another batch stands for.
     pub(crate) fn see(&mut self, batch: &Batch) {
         let p = &batch.payload;
         self.seen.insert(batch.id);
-        self.heads.push(Head {
-            writer: p.writer,
-            seq: p.seq,
-            batch: batch.id,
-        });
+        self.heads.push(Head { writer: p.writer, seq: p.seq, batch: batch.id });
     }
 
     pub(crate) fn write(&mut self, time_ms: u64, events: Vec<Event>) -> Batch {
@@ -46,15 +35,9 @@ impl Writer {
             writer: self.id,
             seq: self.seq,
             prev: self.prev,
-            seen: Seen {
-                digest: ledger_id(&self.seen),
-                heads: std::mem::take(&mut self.heads),
-            },
+            seen: Seen { digest: ledger_id(&self.seen), heads: std::mem::take(&mut self.heads) },
             time_ms,
-            actor: Actor {
-                name: "Ann".into(),
-                email: "ann@example.org".into(),
-            },
+            actor: Actor { name: "Ann".into(), email: "ann@example.org".into() },
             tool: "clade 0.1.0".into(),
             events,
         };
@@ -72,9 +55,7 @@ impl Writer {
 /// The ledger of one writer with one batch for these events, and the events' ids.
 pub(crate) fn ledger_of(events: Vec<Event>) -> (Ledger, Vec<EventId>) {
     let batch = Writer::new(1).write(1_000, events);
-    let ids = (0..batch.payload.events.len())
-        .map(|i| batch.event_id(i))
-        .collect();
+    let ids = (0..batch.payload.events.len()).map(|i| batch.event_id(i)).collect();
     (Ledger::new([batch]), ids)
 }
 
@@ -108,12 +89,7 @@ pub(crate) fn input(role: &str, asset: &str, content: Option<Content>) -> RunInp
 }
 
 pub(crate) fn output(asset: &str, content: Content) -> RunOutput {
-    RunOutput {
-        ver: Version::new(asset, content),
-        path: asset.to_owned(),
-        before: None,
-        partial: false,
-    }
+    RunOutput { ver: Version::new(asset, content), path: asset.to_owned(), before: None, partial: false }
 }
 
 pub(crate) fn run(n: u8, inputs: Vec<RunInput>, outputs: Vec<RunOutput>) -> RunRecorded {

@@ -72,18 +72,8 @@ impl AssetKind {
     /// The kind that a path has when no attribute says one: a model by its extension, else a dataset.
     #[must_use]
     pub fn of_path(path: &str) -> Self {
-        const MODEL: [&str; 10] = [
-            "safetensors",
-            "gguf",
-            "pt",
-            "pth",
-            "onnx",
-            "ckpt",
-            "h5",
-            "keras",
-            "tflite",
-            "joblib",
-        ];
+        const MODEL: [&str; 10] =
+            ["safetensors", "gguf", "pt", "pth", "onnx", "ckpt", "h5", "keras", "tflite", "joblib"];
         let name = path.rsplit('/').next().unwrap_or(path);
         match name.rsplit_once('.') {
             Some((_, ext)) if MODEL.iter().any(|m| m.eq_ignore_ascii_case(ext)) => Self::Model,

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::id::{Digest, EventId, LedgerId, RunId};
-use crate::ledger::{
-    Content, Evidence, FlagKind, Form, Label, Level, Role, Scope, Verdict, WriterState,
-};
+use crate::ledger::{Content, Evidence, FlagKind, Form, Label, Level, Role, Scope, Verdict, WriterState};
 
 /// A node, for people and for machines.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

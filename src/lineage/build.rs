@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Error;
 use super::graph::{Facts, Graph, GraphNode, Link, Member, RunFacts, Totals, Weak};
 use crate::id::{Digest, EventId, FileId, PageId};
-use crate::ledger::{
-    AssetKind, Content, Event, Form, Ledger, Outcome, RunRecorded, Version, active_classes,
-};
+use crate::ledger::{AssetKind, Content, Event, Form, Ledger, Outcome, RunRecorded, Version, active_classes};
 use crate::limits;
 
 /// An entry of a tree page, as the caller reads it.
@@ -47,14 +45,8 @@ pub fn unrecorded_digest<'a>(versions: impl IntoIterator<Item = &'a Version>) ->
     let sorted: BTreeSet<&Version> = versions.into_iter().collect();
     let mut hash = blake3::Hasher::new();
     for v in sorted {
-        hash.update(
-            &u32::try_from(v.asset.len())
-                .unwrap_or(u32::MAX)
-                .to_le_bytes(),
-        );
-        hash.update(v.asset.as_bytes())
-            .update(&[v.form as u8])
-            .update(v.id.as_bytes());
+        hash.update(&u32::try_from(v.asset.len()).unwrap_or(u32::MAX).to_le_bytes());
+        hash.update(v.asset.as_bytes()).update(&[v.form as u8]).update(v.id.as_bytes());
     }
     Digest::from(hash.finalize())
 }
@@ -69,30 +61,18 @@ impl Graph {
     ///
     /// # Errors
     /// A page that `lookup` cannot give; more than 2³²-2 nodes or edges.
-    pub fn build(
-        ledger: &Ledger,
-        unrecorded: &[Unrecorded],
-        lookup: &mut Lookup<'_>,
-    ) -> Result<Self, Error> {
+    pub fn build(ledger: &Ledger, unrecorded: &[Unrecorded], lookup: &mut Lookup<'_>) -> Result<Self, Error> {
         let mut b = Builder::default();
         for entry in ledger.events() {
             b.event(entry.id, entry.event);
         }
         b.walk_trees(lookup)?;
-        let mut unknown: Vec<&Unrecorded> = unrecorded
-            .iter()
-            .filter(|u| !b.sizes.contains_key(&u.ver.content()))
-            .collect();
+        let mut unknown: Vec<&Unrecorded> =
+            unrecorded.iter().filter(|u| !b.sizes.contains_key(&u.ver.content())).collect();
         unknown.sort();
         unknown.dedup();
         for u in &unknown {
-            b.seen(
-                &u.ver,
-                Some(&u.path),
-                Some(&u.kind),
-                Some(u.size_bytes),
-                false,
-            );
+            b.seen(&u.ver, Some(&u.path), Some(&u.kind), Some(u.size_bytes), false);
         }
         b.walk_trees(lookup)?;
         let names: BTreeSet<&Version> = unknown.iter().map(|u| &u.ver).collect();
@@ -133,13 +113,7 @@ impl<'a> Builder<'a> {
     fn event(&mut self, id: EventId, event: &'a Event) {
         match event {
             Event::VersionSeen(v) => {
-                self.seen(
-                    &v.ver,
-                    Some(&v.path),
-                    Some(&v.kind),
-                    Some(v.size_bytes),
-                    true,
-                );
+                self.seen(&v.ver, Some(&v.path), Some(&v.kind), Some(v.size_bytes), true);
             }
             Event::RunRecorded(run) => {
                 for input in &run.inputs {
@@ -151,11 +125,7 @@ impl<'a> Builder<'a> {
                     self.seen(&output.ver, Some(&output.path), None, None, true);
                     if is_partial(run, output.partial) {
                         let facts = self.facts.entry(output.ver.content()).or_default();
-                        facts
-                            .names
-                            .entry(output.ver.asset.clone())
-                            .or_default()
-                            .partial = true;
+                        facts.names.entry(output.ver.asset.clone()).or_default().partial = true;
                     }
                     if let Some(before) = &output.before {
                         self.seen(before, Some(&output.path), None, None, true);
@@ -214,32 +184,18 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn walk_page(
-        &mut self,
-        tree: Digest,
-        page: Digest,
-        level: u8,
-        lookup: &mut Lookup<'_>,
-    ) -> Result<(), Error> {
+    fn walk_page(&mut self, tree: Digest, page: Digest, level: u8, lookup: &mut Lookup<'_>) -> Result<(), Error> {
         if self.members.contains_key(&page) {
             return Ok(());
         }
         if level >= limits::MAX_TREE_LEVELS {
-            return Err(Error::TooDeep {
-                tree,
-                limit: limits::MAX_TREE_LEVELS,
-            });
+            return Err(Error::TooDeep { tree, limit: limits::MAX_TREE_LEVELS });
         }
-        let items =
-            lookup(PageId(page.0)).map_err(|reason| Error::MissingPage { tree, page, reason })?;
+        let items = lookup(PageId(page.0)).map_err(|reason| Error::MissingPage { tree, page, reason })?;
         let mut members = Vec::with_capacity(items.len());
         for item in items {
             members.push(match item {
-                TreeItem::File {
-                    path,
-                    id,
-                    size_bytes,
-                } => {
+                TreeItem::File { path, id, size_bytes } => {
                     let content = Content::file(id);
                     self.size(content, Some(size_bytes));
                     let place = self.places.entry(content);

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{Digest, EventId, FileId, LedgerId, RunId};
 use crate::ledger::{
-    ActiveClass, AssetKind, Content, Evidence, Form, Role, Scope, Version, WriterState, covers,
-    join, rest_below,
+    ActiveClass, AssetKind, Content, Evidence, Form, Role, Scope, Version, WriterState, covers, join, rest_below,
 };
 
 /// What a node stands for. The order of the variants is the order of the numbers.
@@ -50,11 +49,7 @@ pub(super) enum Link {
     /// A container brings its member along.
     Member,
     /// A run read this.
-    Input {
-        role: Role,
-        evidence: Evidence,
-        selector: Option<String>,
-    },
+    Input { role: Role, evidence: Evidence, selector: Option<String> },
     /// A run wrote this.
     Output { partial: bool },
     /// The same bytes under another name.
@@ -170,10 +165,7 @@ impl Graph {
     /// The number of a node.
     #[must_use]
     pub fn find(&self, node: &GraphNode) -> Option<u32> {
-        self.nodes
-            .binary_search(node)
-            .ok()
-            .and_then(|n| u32::try_from(n).ok())
+        self.nodes.binary_search(node).ok().and_then(|n| u32::try_from(n).ok())
     }
 
     pub(super) fn outgoing(&self, n: u32) -> &[Edge] {
@@ -184,15 +176,12 @@ impl Graph {
     pub(super) fn incoming(&self, n: u32) -> impl Iterator<Item = &Edge> {
         let n = n as usize;
         let range = self.in_start[n] as usize..self.in_start[n + 1] as usize;
-        self.in_edges[range]
-            .iter()
-            .map(|e| &self.edges[*e as usize])
+        self.in_edges[range].iter().map(|e| &self.edges[*e as usize])
     }
 
     /// The node where a version is read: its trivial node where it has one, else its content's.
     pub(super) fn version_node(&self, content: Content, asset: &str) -> Option<u32> {
-        self.find(&GraphNode::Trivial(content, asset.to_owned()))
-            .or_else(|| self.find(&GraphNode::Content(content)))
+        self.find(&GraphNode::Trivial(content, asset.to_owned())).or_else(|| self.find(&GraphNode::Content(content)))
     }
 
     /// Whether any record of a content says that it is a model; without a record, its path says.
@@ -202,12 +191,9 @@ impl Graph {
 
     /// All versions: content and asset name, sorted.
     pub(super) fn versions(&self) -> impl Iterator<Item = (Content, &str, &NameFacts)> {
-        self.facts.iter().flat_map(|(content, facts)| {
-            facts
-                .names
-                .iter()
-                .map(move |(asset, name)| (*content, asset.as_str(), name))
-        })
+        self.facts
+            .iter()
+            .flat_map(|(content, facts)| facts.names.iter().map(move |(asset, name)| (*content, asset.as_str(), name)))
     }
 
     /// Whether the ledger or the unrecorded versions know this content.
@@ -236,10 +222,7 @@ impl Graph {
                 }
             }
             Scope::Asset { asset, path, at } => {
-                let full = join(
-                    asset.trim_end_matches('/'),
-                    path.as_deref().unwrap_or_default(),
-                );
+                let full = join(asset.trim_end_matches('/'), path.as_deref().unwrap_or_default());
                 self.seed_name(&full, *at, &mut seeds);
             }
         }
@@ -248,14 +231,10 @@ impl Graph {
 
     fn seed_content(&self, content: Content, seeds: &mut Seeds) {
         if content.form != Form::Tree {
-            seeds
-                .certain
-                .extend(self.find(&GraphNode::Content(content)));
+            seeds.certain.extend(self.find(&GraphNode::Content(content)));
             return;
         }
-        seeds
-            .certain
-            .extend(self.find(&GraphNode::Whole(content.id)));
+        seeds.certain.extend(self.find(&GraphNode::Whole(content.id)));
         // Who means a folder means its small files too; the graph's own edges only follow large ones.
         if !self.trivial.is_empty() {
             self.seed_small(content.id, seeds);
@@ -270,9 +249,7 @@ impl Graph {
             match member {
                 Member::File { content, .. } => {
                     if self.trivial.contains(content) && !is_empty(content) {
-                        seeds
-                            .certain
-                            .extend(self.find(&GraphNode::Content(*content)));
+                        seeds.certain.extend(self.find(&GraphNode::Content(*content)));
                     }
                 }
                 Member::Page(next) => self.seed_small(*next, seeds),
@@ -287,9 +264,7 @@ impl Graph {
         }
         match self.find(&GraphNode::Trivial(content, asset.to_owned())) {
             Some(n) => seeds.certain.insert(n),
-            None => self
-                .find(&GraphNode::Content(content))
-                .is_some_and(|n| seeds.possible.insert(n)),
+            None => self.find(&GraphNode::Content(content)).is_some_and(|n| seeds.possible.insert(n)),
         };
     }
 
@@ -303,10 +278,7 @@ impl Graph {
             }
         }
         let below = format!("{full}/");
-        let deeper = self
-            .holdings
-            .range(below.clone()..)
-            .take_while(|(n, _)| n.starts_with(&below));
+        let deeper = self.holdings.range(below.clone()..).take_while(|(n, _)| n.starts_with(&below));
         for (content, asset) in deeper.flat_map(|(_, held)| held) {
             if wanted(content) {
                 seeds.matched.insert((*content, asset.clone()));
@@ -319,9 +291,7 @@ impl Graph {
                 continue;
             };
             let path = &full[cut + 1..];
-            let trees = held
-                .iter()
-                .filter(|(content, _)| content.form == Form::Tree);
+            let trees = held.iter().filter(|(content, _)| content.form == Form::Tree);
             for (content, asset) in trees.filter(|(content, _)| wanted(content)) {
                 let mut found = Vec::new();
                 self.members_at(content.id, path, &mut found);
@@ -333,9 +303,7 @@ impl Graph {
             }
         }
         // Inputs of which only a name is known: the name may have stood for what is meant.
-        let first = self
-            .nodes
-            .partition_point(|n| *n < GraphNode::Named(String::new()));
+        let first = self.nodes.partition_point(|n| *n < GraphNode::Named(String::new()));
         for (n, node) in self.nodes.iter().enumerate().skip(first) {
             let GraphNode::Named(name) = node else { break };
             if covers(full, name) || covers(name, full) {
@@ -345,12 +313,7 @@ impl Graph {
     }
 
     /// Paths and contents of a tree's members at or below `path`, in order.
-    pub(super) fn members_at<'a>(
-        &'a self,
-        tree: Digest,
-        path: &str,
-        found: &mut Vec<(&'a str, Content)>,
-    ) {
+    pub(super) fn members_at<'a>(&'a self, tree: Digest, path: &str, found: &mut Vec<(&'a str, Content)>) {
         for member in self.members.get(&tree).into_iter().flatten() {
             match member {
                 Member::File { path: p, content } if rest_below(path, p).is_some() => {
@@ -366,10 +329,7 @@ impl Graph {
     #[must_use]
     pub fn names_of(&self, content: &Content) -> Vec<Version> {
         let facts = self.facts.get(content).into_iter();
-        facts
-            .flat_map(|f| f.names.keys())
-            .map(|asset| Version::new(asset.clone(), *content))
-            .collect()
+        facts.flat_map(|f| f.names.keys()).map(|asset| Version::new(asset.clone(), *content)).collect()
     }
 }
 

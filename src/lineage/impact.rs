@@ -17,10 +17,7 @@ impl Graph {
         let mut target = Vec::with_capacity(scopes.len());
         for scope in scopes {
             let one = self.seeds(scope);
-            target.push(TargetRow {
-                scope: scope.clone(),
-                matched_count: one.matched.len() as u64,
-            });
+            target.push(TargetRow { scope: scope.clone(), matched_count: one.matched.len() as u64 });
             seeds.certain.extend(one.certain);
             seeds.possible.extend(one.possible);
         }
@@ -51,17 +48,9 @@ impl Graph {
             }
         }
         for rows in [&mut models, &mut others] {
-            rows.sort_by(|a, b| {
-                (a.verdict, &a.asset, a.form, a.id).cmp(&(b.verdict, &b.asset, b.form, b.id))
-            });
+            rows.sort_by(|a, b| (a.verdict, &a.asset, a.form, a.id).cmp(&(b.verdict, &b.asset, b.form, b.id)));
         }
-        ImpactReport {
-            target,
-            models,
-            others,
-            counts,
-            coverage: self.coverage(),
-        }
+        ImpactReport { target, models, others, counts, coverage: self.coverage() }
     }
 
     /// Over what answers of this graph are complete.
@@ -72,8 +61,7 @@ impl Graph {
         for (content, asset, _) in self.versions().filter(|(c, _, _)| self.is_model(c)) {
             models_total += 1;
             let n = self.version_node(content, asset);
-            models_unknown_origin +=
-                u64::from(n.is_some_and(|n| self.unknown_from[n as usize] != NONE));
+            models_unknown_origin += u64::from(n.is_some_and(|n| self.unknown_from[n as usize] != NONE));
         }
         let t = &self.totals;
         Coverage {
@@ -92,14 +80,7 @@ impl Graph {
         }
     }
 
-    fn row(
-        &self,
-        content: Content,
-        asset: &str,
-        facts: &NameFacts,
-        n: u32,
-        sweep: &Sweep<'_>,
-    ) -> ImpactRow {
+    fn row(&self, content: Content, asset: &str, facts: &NameFacts, n: u32, sweep: &Sweep<'_>) -> ImpactRow {
         let mut row = ImpactRow {
             asset: asset.to_owned(),
             form: content.form,
@@ -137,11 +118,7 @@ impl Graph {
                 (false, _) => Basis::DescendsFromUnknown,
             };
             if !own {
-                row.witness = Some(Witness {
-                    from: self.show(from),
-                    run: None,
-                    role: None,
-                });
+                row.witness = Some(Witness { from: self.show(from), run: None, role: None });
             }
         }
         row
@@ -188,23 +165,12 @@ impl Graph {
             match &edge.link {
                 Link::Output { .. } => run = Some(from),
                 Link::Input { role, .. } => {
-                    return Some(Witness {
-                        from,
-                        run,
-                        role: Some(role.clone()),
-                    });
+                    return Some(Witness { from, run, role: Some(role.clone()) });
                 }
                 _ if from == here
-                    || matches!(
-                        self.nodes[edge.from as usize],
-                        GraphNode::Page(_) | GraphNode::WholePage(_)
-                    ) => {}
+                    || matches!(self.nodes[edge.from as usize], GraphNode::Page(_) | GraphNode::WholePage(_)) => {}
                 _ => {
-                    return Some(Witness {
-                        from,
-                        run: None,
-                        role: None,
-                    });
+                    return Some(Witness { from, run: None, role: None });
                 }
             }
         }

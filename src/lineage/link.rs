@@ -55,18 +55,10 @@ impl Builder<'_> {
     }
 
     fn link_trees(&mut self) {
-        let roots: Vec<Digest> = self
-            .sizes
-            .keys()
-            .filter(|c| c.form == Form::Tree)
-            .map(|c| c.id)
-            .collect();
+        let roots: Vec<Digest> = self.sizes.keys().filter(|c| c.form == Form::Tree).map(|c| c.id).collect();
         let mut pages = BTreeSet::new();
         for root in roots {
-            let read = GraphNode::Content(Content {
-                form: Form::Tree,
-                id: root,
-            });
+            let read = GraphNode::Content(Content { form: Form::Tree, id: root });
             self.link_container(root, GraphNode::Whole(root), read, &mut pages);
         }
         let mut done = BTreeSet::new();
@@ -78,13 +70,7 @@ impl Builder<'_> {
         }
     }
 
-    fn link_container(
-        &mut self,
-        id: Digest,
-        whole: GraphNode,
-        read: GraphNode,
-        pages: &mut BTreeSet<Digest>,
-    ) {
+    fn link_container(&mut self, id: Digest, whole: GraphNode, read: GraphNode, pages: &mut BTreeSet<Digest>) {
         self.link(whole.clone(), read.clone(), Link::Same, None);
         for member in self.members.get(&id).cloned().unwrap_or_default() {
             match member {
@@ -96,12 +82,7 @@ impl Builder<'_> {
                 }
                 Member::Page(page) => {
                     self.link(GraphNode::Page(page), read.clone(), Link::Contains, None);
-                    self.link(
-                        whole.clone(),
-                        GraphNode::WholePage(page),
-                        Link::Member,
-                        None,
-                    );
+                    self.link(whole.clone(), GraphNode::WholePage(page), Link::Member, None);
                     pages.insert(page);
                 }
             }
@@ -118,12 +99,7 @@ impl Builder<'_> {
             for asset in facts.names.keys().cloned().collect::<Vec<_>>() {
                 let version = GraphNode::Trivial(content, asset);
                 let bytes = GraphNode::Content(content);
-                self.link(
-                    version.clone(),
-                    bytes.clone(),
-                    Link::Same,
-                    Some(Weak::Trivial),
-                );
+                self.link(version.clone(), bytes.clone(), Link::Same, Some(Weak::Trivial));
                 self.link(bytes, version, Link::Same, None);
             }
         }
@@ -132,9 +108,7 @@ impl Builder<'_> {
             for (content, asset) in held.iter().filter(|(c, _)| self.trivial.contains(c)) {
                 for (cut, _) in name.match_indices('/') {
                     for (tree, _) in self.holdings.get(&name[..cut]).into_iter().flatten() {
-                        if tree.form == Form::Tree
-                            && self.holds(tree.id, &name[cut + 1..], *content)
-                        {
+                        if tree.form == Form::Tree && self.holds(tree.id, &name[cut + 1..], *content) {
                             found.insert((tree.id, *content, asset.clone()));
                         }
                     }
@@ -143,10 +117,7 @@ impl Builder<'_> {
         }
         for (tree, content, asset) in found {
             let version = GraphNode::Trivial(content, asset);
-            let read = GraphNode::Content(Content {
-                form: Form::Tree,
-                id: tree,
-            });
+            let read = GraphNode::Content(Content { form: Form::Tree, id: tree });
             self.link(version.clone(), read, Link::Contains, None);
             self.link(GraphNode::Whole(tree), version, Link::Member, None);
         }
@@ -157,10 +128,7 @@ impl Builder<'_> {
             return false;
         };
         // Sorted: files by path, then pages.
-        let file = Member::File {
-            path: wanted.to_owned(),
-            content: id,
-        };
+        let file = Member::File { path: wanted.to_owned(), content: id };
         let pages = members.partition_point(|m| matches!(m, Member::File { .. }));
         members.binary_search(&file).is_ok()
             || members[pages..].iter().any(|m| match m {
@@ -204,12 +172,7 @@ impl Builder<'_> {
             self.link(node.clone(), written, Link::Output { partial }, None);
         }
         // Kept under the node's event; the step's name is for people.
-        self.run_facts.insert(
-            id,
-            RunFacts {
-                step: run.step.clone(),
-            },
-        );
+        self.run_facts.insert(id, RunFacts { step: run.step.clone() });
     }
 
     fn part(&self, page: Digest, part: &str, found: &mut BTreeSet<Content>) {
@@ -240,21 +203,13 @@ impl Builder<'_> {
             for above in outer.chain([name.as_str()]) {
                 held.extend(self.holdings.get(above).into_iter().flatten().cloned());
             }
-            let below = self
-                .holdings
-                .range(name.clone()..)
-                .take_while(|(n, _)| n.starts_with(&name));
+            let below = self.holdings.range(name.clone()..).take_while(|(n, _)| n.starts_with(&name));
             for (_, contents) in below.filter(|(n, _)| covers(&name, n)) {
                 held.extend(contents.iter().cloned());
             }
             for (content, asset) in held {
                 let from = self.read_node(content, &asset);
-                self.link(
-                    from,
-                    GraphNode::Named(name.clone()),
-                    Link::Name,
-                    Some(Weak::Named),
-                );
+                self.link(from, GraphNode::Named(name.clone()), Link::Name, Some(Weak::Named));
             }
         }
     }
@@ -263,11 +218,7 @@ impl Builder<'_> {
         let limit = u64::from(NONE) - 1;
         for (what, actual) in [("nodes", self.numbers.len()), ("edges", self.edges.len())] {
             if actual as u64 > limit {
-                return Err(Error::TooLarge {
-                    what,
-                    actual: actual as u64,
-                    limit,
-                });
+                return Err(Error::TooLarge { what, actual: actual as u64, limit });
             }
         }
         let mut sorted = vec![0u32; self.numbers.len()];

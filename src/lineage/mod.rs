@@ -20,8 +20,8 @@ mod visit;
 mod why;
 
 pub use answer::{
-    Basis, Counts, Coverage, Flag, ImpactReport, ImpactRow, NodeRef, Step, StepEdge, TargetRow,
-    WhyPath, WhyReport, Witness,
+    Basis, Counts, Coverage, Flag, ImpactReport, ImpactRow, NodeRef, Step, StepEdge, TargetRow, WhyPath, WhyReport,
+    Witness,
 };
 pub use build::{TreeItem, Unrecorded, unrecorded_digest};
 pub use graph::{Graph, GraphNode};

@@ -19,9 +19,7 @@ impl Graph {
         while let Some(n) = todo.pop() {
             if !std::mem::replace(&mut known[n as usize], true) {
                 let parts = self.outgoing(n).iter().filter(|e| {
-                    e.weak.is_none()
-                        && (e.link == Link::Member
-                            || (e.link == Link::Same && self.is_whole(e.from)))
+                    e.weak.is_none() && (e.link == Link::Member || (e.link == Link::Same && self.is_whole(e.from)))
                 });
                 todo.extend(parts.map(|e| e.to));
             }
@@ -39,13 +37,8 @@ impl Graph {
         }
         // Weights that are only named are of unknown origin as well.
         for edge in &self.edges {
-            if let (
-                GraphNode::Named(_),
-                Link::Input {
-                    role: Role::Base | Role::Resume,
-                    ..
-                },
-            ) = (&self.nodes[edge.from as usize], &edge.link)
+            if let (GraphNode::Named(_), Link::Input { role: Role::Base | Role::Resume, .. }) =
+                (&self.nodes[edge.from as usize], &edge.link)
             {
                 sources.insert(edge.from);
             }
@@ -70,18 +63,14 @@ impl Graph {
     }
 
     fn is_whole(&self, n: u32) -> bool {
-        matches!(
-            self.nodes[n as usize],
-            GraphNode::Whole(_) | GraphNode::WholePage(_)
-        )
+        matches!(self.nodes[n as usize], GraphNode::Whole(_) | GraphNode::WholePage(_))
     }
 
     /// Whether a member of a model may hold weights: texts beside them (licence, configuration, tokenizer)
     /// are shared by many models and must not make all of them unknown.
     fn may_be_weights(&self, n: u32) -> bool {
-        const TEXT: [&str; 12] = [
-            "json", "jsonl", "txt", "md", "yaml", "yml", "toml", "cfg", "ini", "py", "csv", "rst",
-        ];
+        const TEXT: [&str; 12] =
+            ["json", "jsonl", "txt", "md", "yaml", "yml", "toml", "cfg", "ini", "py", "csv", "rst"];
         let GraphNode::Content(content) = &self.nodes[n as usize] else {
             return true;
         };
@@ -89,7 +78,6 @@ impl Graph {
             return true;
         };
         let name = path.rsplit('/').next().unwrap_or(path);
-        name.rsplit_once('.')
-            .is_some_and(|(_, ext)| !TEXT.contains(&ext))
+        name.rsplit_once('.').is_some_and(|(_, ext)| !TEXT.contains(&ext))
     }
 }

@@ -10,20 +10,12 @@ impl Graph {
         match &self.nodes[n as usize] {
             GraphNode::Content(content) => self.show_content(*content, None),
             GraphNode::Trivial(content, asset) => self.show_content(*content, Some(asset)),
-            GraphNode::Whole(id) => self.show_content(
-                Content {
-                    form: Form::Tree,
-                    id: *id,
-                },
-                None,
-            ),
+            GraphNode::Whole(id) => self.show_content(Content { form: Form::Tree, id: *id }, None),
             GraphNode::Page(id) | GraphNode::WholePage(id) => NodeRef::Page { id: *id },
             GraphNode::Named(name) => NodeRef::Named { name: name.clone() },
-            GraphNode::Run(run, event) => NodeRef::Run {
-                run: *run,
-                event: *event,
-                step: self.runs.get(event).and_then(|r| r.step.clone()),
-            },
+            GraphNode::Run(run, event) => {
+                NodeRef::Run { run: *run, event: *event, step: self.runs.get(event).and_then(|r| r.step.clone()) }
+            }
         }
     }
 
@@ -31,10 +23,7 @@ impl Graph {
         let named = || self.facts.get(&content)?.names.keys().next().cloned();
         let placed = || {
             let (tree, path) = self.places.get(&content)?;
-            let facts = self.facts.get(&Content {
-                form: Form::Tree,
-                id: *tree,
-            })?;
+            let facts = self.facts.get(&Content { form: Form::Tree, id: *tree })?;
             Some(join(facts.names.keys().next()?, path))
         };
         NodeRef::Content {

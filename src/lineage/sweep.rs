@@ -16,22 +16,10 @@ pub(super) struct Reach {
 impl Reach {
     /// All ways, strongest first.
     pub(super) const ALL: [Self; 4] = [
-        Self {
-            certain: true,
-            learned: true,
-        },
-        Self {
-            certain: true,
-            learned: false,
-        },
-        Self {
-            certain: false,
-            learned: true,
-        },
-        Self {
-            certain: false,
-            learned: false,
-        },
+        Self { certain: true, learned: true },
+        Self { certain: true, learned: false },
+        Self { certain: false, learned: true },
+        Self { certain: false, learned: false },
     ];
 
     fn index(self) -> usize {
@@ -43,11 +31,7 @@ impl Reach {
     }
 
     pub(super) fn verdict(self) -> Verdict {
-        if self.certain {
-            Verdict::Affected
-        } else {
-            Verdict::Possible
-        }
+        if self.certain { Verdict::Affected } else { Verdict::Possible }
     }
 
     fn along(self, edge: &Edge) -> Self {
@@ -55,10 +39,7 @@ impl Reach {
             Link::Input { role, .. } => role.learns(),
             _ => true,
         };
-        Self {
-            certain: self.certain && edge.weak.is_none(),
-            learned: self.learned && learns,
-        }
+        Self { certain: self.certain && edge.weak.is_none(), learned: self.learned && learns }
     }
 }
 
@@ -75,11 +56,7 @@ struct Arrival {
     weak: Option<Weak>,
 }
 
-const NOT_YET: Arrival = Arrival {
-    edge: NONE,
-    way: 0,
-    weak: None,
-};
+const NOT_YET: Arrival = Arrival { edge: NONE, way: 0, weak: None };
 
 /// One walk's state: for each node and way, how it was first reached. It is reused: only what a walk touched
 /// is reset.
@@ -91,11 +68,7 @@ pub(super) struct Sweep<'g> {
 
 impl<'g> Sweep<'g> {
     pub(super) fn new(graph: &'g Graph) -> Self {
-        Self {
-            graph,
-            arrivals: vec![[NOT_YET; 4]; graph.nodes.len()],
-            touched: Vec::new(),
-        }
+        Self { graph, arrivals: vec![[NOT_YET; 4]; graph.nodes.len()], touched: Vec::new() }
     }
 
     /// Follows the seeds, breadth first, so that paths are shortest; by node numbers among equals.
@@ -105,11 +78,7 @@ impl<'g> Sweep<'g> {
         }
         let mut queue = VecDeque::new();
         for n in &seeds.certain {
-            let seed = Arrival {
-                edge: SEED,
-                way: 0,
-                weak: None,
-            };
+            let seed = Arrival { edge: SEED, way: 0, weak: None };
             self.arrive(*n, Reach::ALL[0], seed, &mut queue);
         }
         for n in &seeds.possible {
@@ -117,11 +86,7 @@ impl<'g> Sweep<'g> {
                 GraphNode::Named(_) => Weak::Named,
                 _ => Weak::Trivial,
             };
-            let seed = Arrival {
-                edge: SEED,
-                way: 0,
-                weak: Some(weak),
-            };
+            let seed = Arrival { edge: SEED, way: 0, weak: Some(weak) };
             self.arrive(*n, Reach::ALL[2], seed, &mut queue);
         }
         let graph = self.graph;
@@ -130,23 +95,13 @@ impl<'g> Sweep<'g> {
             let weak = self.arrivals[n as usize][reach.index()].weak;
             for (number, edge) in (first..).zip(graph.outgoing(n)) {
                 let way = reach.index() as u8;
-                let arrival = Arrival {
-                    edge: number,
-                    way,
-                    weak: weak.or(edge.weak),
-                };
+                let arrival = Arrival { edge: number, way, weak: weak.or(edge.weak) };
                 self.arrive(edge.to, reach.along(edge), arrival, &mut queue);
             }
         }
     }
 
-    fn arrive(
-        &mut self,
-        n: u32,
-        reach: Reach,
-        arrival: Arrival,
-        queue: &mut VecDeque<(u32, Reach)>,
-    ) {
+    fn arrive(&mut self, n: u32, reach: Reach, arrival: Arrival, queue: &mut VecDeque<(u32, Reach)>) {
         let state = &mut self.arrivals[n as usize];
         let there = |r: &Reach| state[r.index()].edge != NONE;
         if Reach::ALL.iter().any(|r| there(r) && r.implies(reach)) {
@@ -167,9 +122,7 @@ impl<'g> Sweep<'g> {
     /// The ways by which a node was reached, strongest first.
     pub(super) fn ways(&self, n: u32) -> impl Iterator<Item = Reach> {
         let state = self.arrivals[n as usize];
-        Reach::ALL
-            .into_iter()
-            .filter(move |r| state[r.index()].edge != NONE)
+        Reach::ALL.into_iter().filter(move |r| state[r.index()].edge != NONE)
     }
 
     /// The strongest way by which a node was reached.

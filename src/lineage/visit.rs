@@ -2,8 +2,8 @@
 
 use petgraph::Direction;
 use petgraph::visit::{
-    GraphBase, GraphProp, IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers,
-    NodeCompactIndexable, NodeCount, NodeIndexable, VisitMap, Visitable,
+    GraphBase, GraphProp, IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers, NodeCompactIndexable, NodeCount,
+    NodeIndexable, VisitMap, Visitable,
 };
 
 use super::Graph;
@@ -91,10 +91,6 @@ impl<'g> IntoNeighborsDirected for &'g Graph {
             Direction::Outgoing => &self.out_start,
             Direction::Incoming => &self.in_start,
         };
-        Neighbors {
-            graph: self,
-            at: start[n as usize]..start[n as usize + 1],
-            direction,
-        }
+        Neighbors { graph: self, at: start[n as usize]..start[n as usize + 1], direction }
     }
 }

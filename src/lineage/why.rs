@@ -26,34 +26,20 @@ impl Graph {
             None => {
                 self.target(to)?;
                 let verdict = Verdict::Unaffected;
-                Ok(WhyReport {
-                    to: to.content(),
-                    verdict,
-                    paths: Vec::new(),
-                })
+                Ok(WhyReport { to: to.content(), verdict, paths: Vec::new() })
             }
         }
     }
 
     fn target(&self, to: &Version) -> Result<u32, Error> {
-        self.version_node(to.content(), &to.asset)
-            .ok_or_else(|| Error::NoSuchContent {
-                content: to.content(),
-            })
+        self.version_node(to.content(), &to.asset).ok_or_else(|| Error::NoSuchContent { content: to.content() })
     }
 
-    fn why_caused(
-        &self,
-        from: &Scope,
-        to: &Version,
-        event: Option<EventId>,
-    ) -> Result<WhyReport, Error> {
+    fn why_caused(&self, from: &Scope, to: &Version, event: Option<EventId>) -> Result<WhyReport, Error> {
         let n = self.target(to)?;
         let seeds = self.seeds(from);
         if seeds.matched.is_empty() && seeds.possible.is_empty() {
-            return Err(Error::NoSuchScope {
-                scope: from.clone(),
-            });
+            return Err(Error::NoSuchScope { scope: from.clone() });
         }
         let mut sweep = Sweep::new(self);
         sweep.run(&seeds);
@@ -76,57 +62,32 @@ impl Graph {
             if let Some(reach) = sweep.best(n) {
                 let (seed, edges) = sweep.path(n, reach);
                 let steps = self.steps(seed, &edges, None);
-                paths.push(WhyPath {
-                    verdict,
-                    learned: reach.learned,
-                    steps,
-                });
+                paths.push(WhyPath { verdict, learned: reach.learned, steps });
             }
         }
-        Ok(WhyReport {
-            to: to.content(),
-            verdict,
-            paths,
-        })
+        Ok(WhyReport { to: to.content(), verdict, paths })
     }
 
     /// A path as people see it: pages and the two sides of a tree are one step.
     pub(super) fn steps(&self, seed: u32, edges: &[&Edge], event: Option<EventId>) -> Vec<Step> {
-        let mut steps = vec![Step {
-            node: self.show(seed),
-            edge: StepEdge::Start { event },
-            possible: false,
-        }];
+        let mut steps = vec![Step { node: self.show(seed), edge: StepEdge::Start { event }, possible: false }];
         for edge in edges {
             let node = self.show(edge.to);
-            let page = matches!(
-                self.nodes[edge.to as usize],
-                GraphNode::Page(_) | GraphNode::WholePage(_)
-            );
+            let page = matches!(self.nodes[edge.to as usize], GraphNode::Page(_) | GraphNode::WholePage(_));
             if page || steps.last().is_some_and(|last| same(&last.node, &node)) {
                 continue;
             }
             let shown = match &edge.link {
                 Link::Contains => StepEdge::Contains,
                 Link::Member => StepEdge::Member,
-                Link::Input {
-                    role,
-                    evidence,
-                    selector,
-                } => StepEdge::Input {
-                    role: role.clone(),
-                    evidence: evidence.clone(),
-                    selector: selector.clone(),
-                },
+                Link::Input { role, evidence, selector } => {
+                    StepEdge::Input { role: role.clone(), evidence: evidence.clone(), selector: selector.clone() }
+                }
                 Link::Output { partial } => StepEdge::Output { partial: *partial },
                 Link::Same => StepEdge::SameContent,
                 Link::Name => StepEdge::Named,
             };
-            steps.push(Step {
-                node,
-                edge: shown,
-                possible: edge.weak.is_some(),
-            });
+            steps.push(Step { node, edge: shown, possible: edge.weak.is_some() });
         }
         steps
     }

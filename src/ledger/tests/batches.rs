@@ -19,42 +19,25 @@ fn golden_payload() -> Payload {
         v.commit = Some("0123456789abcdef0123456789abcdef01234567".into());
         v.owner = Some("team".into());
     }
-    let mut train = input(
-        "train",
-        "data",
-        Some(Content {
-            form: Form::Tree,
-            id: Digest([4; 32]),
-        }),
-    );
+    let mut train = input("train", "data", Some(Content { form: Form::Tree, id: Digest([4; 32]) }));
     train.selector = Some("part/a.csv#1-10".into());
     train.by = Some("Ann".into());
     train.at_ms = Some(5);
     let mut out = output("m.safetensors", model);
     out.before = Some(Version::new("m.safetensors", file("old")));
     out.partial = true;
-    let mut job = run(
-        9,
-        vec![train, input("base", "vendor/base", None)],
-        vec![out],
-    );
+    let mut job = run(9, vec![train, input("base", "vendor/base", None)], vec![out]);
     job.step = Some("fit".into());
     job.step_digest = Some(StepDigest([5; 32]));
     job.outcome = Outcome::Killed;
     job.exit = None;
     job.signal = Some(15);
-    job.code = Code {
-        commit: Some("ab".repeat(20)),
-        dirty: true,
-    };
+    job.code = Code { commit: Some("ab".repeat(20)), dirty: true };
     job.env = Machine {
         os: "linux x86_64".into(),
         gpu: Some("none".into()),
         image: Some("img@sha256:00".into()),
-        locks: vec![Lock {
-            path: "uv.lock".into(),
-            id: FileId([6; 32]),
-        }],
+        locks: vec![Lock { path: "uv.lock".into(), id: FileId([6; 32]) }],
     };
     job.params = Params::from([
         ("lr".to_owned(), serde_json::json!(0.001)),
@@ -62,21 +45,14 @@ fn golden_payload() -> Payload {
     ]);
     job.seed = Some(42);
     let mut by_path = class(
-        Scope::Asset {
-            asset: "data".into(),
-            path: Some("a".into()),
-            at: Some(Digest([4; 32])),
-        },
+        Scope::Asset { asset: "data".into(), path: Some("a".into()), at: Some(Digest([4; 32])) },
         Level::Restricted,
     );
     by_path.tags = BTreeSet::from(["pii".to_owned(), "eu".to_owned()]);
     by_path.effective_ms = Some(7);
     by_path.supersedes = vec![event_id(BatchId([8; 32]), 3)];
     let mut by_content = class(Scope::Content(Digest([9; 32])), Level::Prohibited);
-    by_content.reason = Text::Sealed {
-        sealed: Digest([1; 32]),
-        object: FileId([2; 32]),
-    };
+    by_content.reason = Text::Sealed { sealed: Digest([1; 32]), object: FileId([2; 32]) };
     Payload {
         v: 1,
         repository: RepositoryId([7; 16]),
@@ -85,17 +61,10 @@ fn golden_payload() -> Payload {
         prev: Some(BatchId([8; 32])),
         seen: Seen {
             digest: LedgerId([10; 32]),
-            heads: vec![Head {
-                writer: WriterId([2; 8]),
-                seq: 300,
-                batch: BatchId([11; 32]),
-            }],
+            heads: vec![Head { writer: WriterId([2; 8]), seq: 300, batch: BatchId([11; 32]) }],
         },
         time_ms: 1_790_000_000_000,
-        actor: Actor {
-            name: "Ann".into(),
-            email: "ann@example.org".into(),
-        },
+        actor: Actor { name: "Ann".into(), email: "ann@example.org".into() },
         tool: "clade 0.1.0".into(),
         events: vec![
             first,
@@ -108,11 +77,7 @@ fn golden_payload() -> Payload {
             }),
             Event::EnvMoved(EnvMoved {
                 env: "prod".into(),
-                moves: vec![Move {
-                    asset: "m.safetensors".into(),
-                    from: Some(file("old")),
-                    to: model,
-                }],
+                moves: vec![Move { asset: "m.safetensors".into(), from: Some(file("old")), to: model }],
                 cause: MoveCause::Promote,
                 supersedes: vec![event_id(BatchId([8; 32]), 1)],
                 override_reason: Some("agreed".into()),
@@ -122,46 +87,26 @@ fn golden_payload() -> Payload {
                     detail: Some("review".into()),
                 }],
             }),
-            Event::Note(Note {
-                text: "hello".into(),
-                about: Some(Version::new("m.safetensors", model)),
-            }),
+            Event::Note(Note { text: "hello".into(), about: Some(Version::new("m.safetensors", model)) }),
         ],
     }
 }
 
 fn golden_file() -> Vec<u8> {
     let payload = encode_payload(&golden_payload()).expect("encodes");
-    encode(
-        &payload,
-        &[b"-----BEGIN SSH SIGNATURE-----".to_vec(), vec![0, 1, 2]],
-    )
-    .expect("encodes")
+    encode(&payload, &[b"-----BEGIN SSH SIGNATURE-----".to_vec(), vec![0, 1, 2]]).expect("encodes")
 }
 
 /// A batch of a newer program: an unknown kind, and an unknown field in a known one.
 fn newer_file() -> Vec<u8> {
     let about = Some(Version::new("m", file("m")));
-    let notes = ["a", "b"].map(|t| {
-        Event::Note(Note {
-            text: t.into(),
-            about: about.clone(),
-        })
-    });
-    let payload = Payload {
-        seq: 0,
-        prev: None,
-        events: notes.to_vec(),
-        ..golden_payload()
-    };
+    let notes = ["a", "b"].map(|t| Event::Note(Note { text: t.into(), about: about.clone() }));
+    let payload = Payload { seq: 0, prev: None, events: notes.to_vec(), ..golden_payload() };
     let mut bytes = encode_payload(&payload).expect("encodes");
     let at = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).position(|w| w == word);
     let kind = at(&bytes, b"note").expect("the kind is there");
     bytes[kind..kind + 4].copy_from_slice(b"noto");
-    let last = bytes
-        .windows(5)
-        .rposition(|w| w == b"about")
-        .expect("the field is there");
+    let last = bytes.windows(5).rposition(|w| w == b"about").expect("the field is there");
     bytes[last..last + 5].copy_from_slice(b"above");
     encode(&bytes, &[]).expect("encodes")
 }
@@ -174,16 +119,10 @@ fn golden_bytes_stay() {
     assert_eq!(batch.unknown_fields, 0);
     assert_eq!(batch.signatures[1], [0, 1, 2]);
     assert_eq!(batch.id, BatchId::of(GOLDEN));
-    assert_eq!(
-        payload_bytes(GOLDEN).expect("splits"),
-        encode_payload(&batch.payload).expect("encodes")
-    );
+    assert_eq!(payload_bytes(GOLDEN).expect("splits"), encode_payload(&batch.payload).expect("encodes"));
     assert_eq!(
         batch_path(batch.payload.writer, batch.payload.seq, batch.id),
-        format!(
-            "w/01/0102030405060708/1/1/1.{}",
-            &batch.id.to_string()[..12]
-        )
+        format!("w/01/0102030405060708/1/1/1.{}", &batch.id.to_string()[..12])
     );
 }
 
@@ -191,18 +130,10 @@ fn golden_bytes_stay() {
 fn newer_events_are_kept_and_counted() {
     assert!(newer_file() == NEWER, "the encoding changed");
     let batch = decode(NEWER).expect("decodes");
-    assert_eq!(
-        batch.payload.events[0],
-        Event::Unknown {
-            kind: "noto".into()
-        }
-    );
+    assert_eq!(batch.payload.events[0], Event::Unknown { kind: "noto".into() });
     assert!(matches!(&batch.payload.events[1], Event::Note(n) if n.about.is_none()));
     assert_eq!(batch.unknown_fields, 1);
-    assert!(matches!(
-        encode_payload(&batch.payload),
-        Err(Error::UnknownKind { index: 0, .. })
-    ));
+    assert!(matches!(encode_payload(&batch.payload), Err(Error::UnknownKind { index: 0, .. })));
     let json = serde_json::to_string(&batch.payload.events[0]).expect("serialises");
     assert_eq!(json, r#"{"kind":"noto"}"#);
 }
@@ -256,10 +187,7 @@ fn hostile_lengths_are_refused() {
     // Lists in lists, without end.
     let mut deep = vec![0x81, 0xa1, b'x'];
     deep.extend(vec![0x91; 100_000]);
-    assert!(matches!(
-        decode(&frame(&deep)),
-        Err(Error::Limit { what: "depth", .. })
-    ));
+    assert!(matches!(decode(&frame(&deep)), Err(Error::Limit { what: "depth", .. })));
     // A payload that claims more bytes than the file has, and an extension type.
     let mut claims = frame(b"\x80");
     claims[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -271,42 +199,24 @@ fn hostile_lengths_are_refused() {
     let mut bytes = frame(b"\x80");
     *bytes.last_mut().expect("not empty") = 200;
     assert!(matches!(decode(&bytes), Err(Error::Limit { .. })));
-    assert!(matches!(
-        decode(b"cladebat\x02\0\0\0\0\0\0\0\0"),
-        Err(Error::Version { version: 2 })
-    ));
+    assert!(matches!(decode(b"cladebat\x02\0\0\0\0\0\0\0\0"), Err(Error::Version { version: 2 })));
     assert!(matches!(decode(b"cladebax"), Err(Error::Magic)));
 }
 
 #[test]
 fn fields_of_known_kinds_must_fit() {
-    let mut batch = Writer::new(1).write(
-        5,
-        vec![Event::Note(Note {
-            text: "x".into(),
-            about: None,
-        })],
-    );
+    let mut batch = Writer::new(1).write(5, vec![Event::Note(Note { text: "x".into(), about: None })]);
     let bytes = encode_payload(&batch.payload).expect("encodes");
-    let at = bytes
-        .windows(4)
-        .rposition(|w| w == b"text")
-        .expect("the field is there");
+    let at = bytes.windows(4).rposition(|w| w == b"text").expect("the field is there");
     let mut other = bytes.clone();
     other[at..at + 4].copy_from_slice(b"tixt");
     let file = encode(&other, &[]).expect("small");
     assert!(matches!(decode(&file), Err(Error::Event { index: 0, .. })));
     batch.payload.seq = 1;
-    assert!(matches!(
-        encode_payload(&batch.payload),
-        Err(Error::Payload { .. })
-    ));
+    assert!(matches!(encode_payload(&batch.payload), Err(Error::Payload { .. })));
     batch.payload.seq = 0;
     batch.payload.v = 2;
-    assert!(matches!(
-        encode_payload(&batch.payload),
-        Err(Error::Version { version: 2 })
-    ));
+    assert!(matches!(encode_payload(&batch.payload), Err(Error::Version { version: 2 })));
 }
 
 #[test]
@@ -330,10 +240,7 @@ fn paths_have_one_spelling() {
         assert_eq!((parsed.writer, parsed.seq), (writer, seq));
         assert_eq!(parsed.prefix, id.0[..6]);
     }
-    assert_eq!(
-        batch_path(writer, 4097, BatchId([0; 32])),
-        "w/ab/abababababababab/1/0/1.000000000000"
-    );
+    assert_eq!(batch_path(writer, 4097, BatchId([0; 32])), "w/ab/abababababababab/1/0/1.000000000000");
     for bad in [
         "",
         "w/ab/abababababababab/0/0/1",
