@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::testing::{Writer, class, file, input, output, recorded, run, seen};
-use super::super::*;
 use crate::id::{BatchId, Digest, FileId, LedgerId, RepositoryId, Sha256, StepDigest, WriterId};
+use crate::ledger::testing::{Writer, class, file, input, output, recorded, run, seen};
+use crate::ledger::*;
 use crate::limits;
 
 const GOLDEN: &[u8] = include_bytes!("../../../fixtures/formats/v1/batch-all-kinds.bin");

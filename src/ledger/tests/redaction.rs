@@ -1,6 +1,6 @@
 //! Secrets go, everything else stays.
 
-use super::super::*;
+use crate::ledger::*;
 
 fn command(line: &[&str]) -> Vec<String> {
     with_env(line, &[])

@@ -1,8 +1,8 @@
 //! The ledger as a set, classification, environments.
 
-use super::super::testing::{Writer, class, file, ledger_of, seen};
-use super::super::*;
 use crate::id::{BatchId, EventId, WriterId};
+use crate::ledger::testing::{Writer, class, file, ledger_of, seen};
+use crate::ledger::*;
 
 fn note(words: &str) -> Event {
     Event::Note(Note { text: words.into(), about: None })

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::super::*;
 use super::{BIG, Trees, build_with, data, tree};
 use crate::ledger::testing::{Writer, file, input, output, recorded, run, seen};
 use crate::ledger::{Batch, Ledger, Outcome, RunRecorded, Verdict, covers};
+use crate::lineage::*;
 
 /// A small generator, so that every failure names a seed.
 struct Dice(u64);
