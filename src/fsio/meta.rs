@@ -92,6 +92,12 @@ pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
+/// The path without links, `.` and `..`; `None` when it does not exist.
+#[must_use]
+pub fn real_path(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok()
+}
+
 /// Whether `path` is a folder, links followed.
 #[must_use]
 pub fn is_dir(path: &Path) -> bool {

@@ -154,7 +154,10 @@ impl Git {
     }
 
     /// The tree of a commit.
-    pub(super) fn tree_of(&self, commit: Oid) -> Result<Oid> {
+    ///
+    /// # Errors
+    /// [`super::Error::MissingObject`], [`super::Error::BadObject`].
+    pub fn tree_of(&self, commit: Oid) -> Result<Oid> {
         peel(&self.gix()?, commit, Kind::Tree)
     }
 

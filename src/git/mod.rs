@@ -18,6 +18,7 @@ mod network;
 mod objects;
 mod oid;
 mod pktline;
+mod porcelain;
 mod range;
 mod refs;
 
@@ -30,6 +31,7 @@ pub use ledger_ref::{LEDGER_REF, LedgerDiff, LedgerFile};
 pub use network::{FetchOutcome, PushOutcome, PushRef, RefUpdate, Remote};
 pub use objects::{TreeEntry, mode};
 pub use oid::{ObjectFormat, Oid};
+pub use porcelain::StagedFile;
 pub use range::{PushedRef, SmallBlob};
 pub use refs::Ref;
 

@@ -3,6 +3,7 @@
 //! ledger. All of it can be deleted at any time: it is found out again from the working tree, the packs, the
 //! remotes and git.
 
+mod git_facts;
 mod ledger_copy;
 mod packs;
 mod schema;

@@ -153,3 +153,134 @@ impl From<crate::index::Error> for Error {
         }
     }
 }
+
+impl From<crate::store::Error> for Error {
+    fn from(e: crate::store::Error) -> Self {
+        use crate::store::Error as E;
+        match e {
+            E::Fsio(inner) => inner.into(),
+            E::Index(inner) => inner.into(),
+            E::Interrupted(inner) => inner.into(),
+            E::Changed { .. } => Self::of(Kind::NotFound, &e).hint("wait until nothing writes to it, then run this again"),
+            E::Input { .. } => Self::of(Kind::Io, &e),
+            E::Missing { .. } => Self::of(Kind::Integrity, &e).hint("`clade pull` fetches what remotes have"),
+            _ => Self::of(Kind::Integrity, &e)
+                .hint("`clade verify` names everything that is hit; `clade pull` fetches good copies from remotes"),
+        }
+    }
+}
+
+impl From<crate::manifest::Error> for Error {
+    fn from(e: crate::manifest::Error) -> Self {
+        Self::of(Kind::Integrity, &e)
+    }
+}
+
+impl From<crate::process::Error> for Error {
+    fn from(e: crate::process::Error) -> Self {
+        Self::of(Kind::NotFound, &e)
+    }
+}
+
+impl From<crate::git::Error> for Error {
+    fn from(e: crate::git::Error) -> Self {
+        use crate::git::Error as E;
+        match e {
+            E::File(inner) => inner.into(),
+            E::NotARepository { .. } => {
+                Self::of(Kind::NotFound, &e).hint("go to a git repository, or make one with `git init`")
+            }
+            E::Bare { .. } => Self::of(Kind::NotFound, &e).hint("run this in a clone that has a working tree"),
+            E::MissingObject { .. } => Self::of(Kind::NotFound, &e).hint("`git fetch` brings what this clone lacks"),
+            _ => Self::of(Kind::NotFound, &e),
+        }
+    }
+}
+
+impl From<crate::remote::Error> for Error {
+    fn from(e: crate::remote::Error) -> Self {
+        use crate::remote::Error as E;
+        match &e {
+            E::Interrupted => crate::progress::Interrupted.into(),
+            E::NewerNeeded { .. } => Self::of(Kind::NotFound, &e).hint("use the newer clade that wrote it"),
+            E::Unsupported { .. } => Self::of(Kind::Usage, &e).hint("a remote is a folder, as a path or file:// URL"),
+            E::NotARemote { .. } => Self::of(Kind::Remote, &e).hint("check the path, and that the disk is mounted; `clade remote list` shows what is configured"),
+            E::NotExclusive { .. } => Self::of(Kind::Remote, &e).hint("choose another place: this one would lose pushes"),
+            _ if e.is_integrity() => Self::of(Kind::Integrity, &e),
+            _ => Self::of(Kind::Remote, &e).hint("run the same command again: it goes on where it stopped"),
+        }
+    }
+}
+
+impl From<crate::transfer::Error> for Error {
+    fn from(e: crate::transfer::Error) -> Self {
+        use crate::transfer::Error as E;
+        match e {
+            E::Store(inner) => inner.into(),
+            E::Fsio(inner) => inner.into(),
+            E::Interrupted(inner) => inner.into(),
+            E::Remote { location, source } => {
+                let out = Self::from(source);
+                if out.message.contains(&location) { out } else { out.context(format!("remote {location}")) }
+            }
+            E::TooManyRaces { .. } => Self::of(Kind::Remote, &e).hint("run the same command again"),
+            E::Absent { .. } | E::NoVersion { .. } => Self::of(Kind::Integrity, &e)
+                .hint("ask who committed it to run `clade push`, or add the remote that has it: `clade remote add NAME URL`"),
+            _ => Self::of(Kind::Integrity, &e),
+        }
+    }
+}
+
+impl From<crate::lineage::Error> for Error {
+    fn from(e: crate::lineage::Error) -> Self {
+        let out = Self::of(Kind::NotFound, &e);
+        match e {
+            crate::lineage::Error::MissingPage { .. } => {
+                out.hint("`clade pull` fetches the pages that remotes have; without them the answer would be incomplete")
+            }
+            _ => out.hint("`clade log` lists what is known"),
+        }
+    }
+}
+
+impl From<crate::repo::Error> for Error {
+    fn from(e: crate::repo::Error) -> Self {
+        use crate::repo::Error as E;
+        match e {
+            E::Git(inner) => inner.into(),
+            E::Store(inner) => inner.into(),
+            E::Index(inner) => inner.into(),
+            E::Manifest(inner) => inner.into(),
+            E::Remote(inner) => inner.into(),
+            E::Transfer(inner) => inner.into(),
+            E::Fsio(inner) => inner.into(),
+            E::Interrupted(inner) => inner.into(),
+            E::Lineage(inner) => inner.into(),
+            E::NotInitialised { .. } => Self::of(Kind::NotFound, &e).hint("run `clade init` here once"),
+            E::Config { .. } => Self::of(Kind::NotFound, &e).hint("repair the file, or take it from git: `git checkout -- .clade/config.toml`"),
+            E::UnknownName { ref candidates, .. } | E::AmbiguousName { ref candidates, .. } => {
+                let mut out = Self::of(Kind::NotFound, &e);
+                if candidates.is_empty() {
+                    out.hints.push("`clade log` lists the names and versions that are known".to_owned());
+                } else {
+                    out.hints.push(format!("did you mean: {}", candidates.join(", ")));
+                }
+                out
+            }
+            E::EnvConflict { ref env, ref asset } => {
+                let hint = format!("settle it: `clade promote {asset}@VERSION --to {env}`");
+                Self::of(Kind::NotFound, &e).hint(hint)
+            }
+            E::LedgerNotFetched { .. } => {
+                Self::of(Kind::NotFound, &e).hint("`clade pull` fetches it; before that an answer would be incomplete")
+            }
+            E::LedgerTampered { .. } => Self::of(Kind::Integrity, &e)
+                .hint("compare with another clone: `git log -p refs/clade/ledger`; nothing was taken over"),
+            E::LedgerRemote { .. } => {
+                Self::of(Kind::Remote, &e).hint("try again when the remote can be reached; nothing was recorded")
+            }
+            E::Ledger(_) => Self::of(Kind::Integrity, &e),
+            _ => Self::of(Kind::NotFound, &e),
+        }
+    }
+}
