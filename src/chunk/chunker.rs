@@ -67,7 +67,11 @@ impl Chunker {
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         match profile {
-            Profile::One => Self { scanner: Scanner::new(), pos: 0, in_hole: false },
+            Profile::One => Self {
+                scanner: Scanner::new(),
+                pos: 0,
+                in_hole: false,
+            },
         }
     }
 
@@ -90,16 +94,18 @@ impl Chunker {
         if window.is_empty() {
             return Step::End;
         }
-        // A scanner that has seen all it needs stays behind.
-        let scanned = self.scanner.position().checked_sub(self.pos).and_then(|n| usize::try_from(n).ok());
-        if let Some(unseen) = scanned.and_then(|at| window.get(at..)) {
+        let scanned = self.scanner.position().checked_sub(self.pos);
+        if let Some(unseen) = scanned.and_then(|at| window.get(usize::try_from(at).ok()?..)) {
             self.scanner.scan(unseen, at_end);
         }
         let view = self.scanner.view(self.pos);
         let room = usize::try_from(view.end - self.pos).unwrap_or(usize::MAX);
         let step = match view.kind {
             Kind::Plain => self.plain(&window[..room.min(window.len())]),
-            Kind::Payload { block_bytes, element } => {
+            Kind::Payload {
+                block_bytes,
+                element,
+            } => {
                 let len = room.min(window.len()).min(block_bytes as usize);
                 if zeros::is_zero(&window[..len]) {
                     Step::Hole { len: len as u64 }
@@ -115,8 +121,8 @@ impl Chunker {
             Step::NeedMore | Step::End => 0,
         };
         self.pos += len;
-        let segment_goes_on = !(view.is_cut && self.pos == view.end);
-        self.in_hole = segment_goes_on && matches!(step, Step::Hole { .. });
+        let ends_here = view.is_cut && self.pos == view.end;
+        self.in_hole = view.kind == Kind::Plain && matches!(step, Step::Hole { .. }) && !ends_here;
         step
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -19,10 +20,10 @@ pub(super) fn encode(level: i32, plain: &[u8]) -> Option<Vec<u8>> {
     let room = plain.len() - plain.len() / LEAST_SAVING;
     let mut out = Vec::with_capacity(room);
     COMPRESSORS.with_borrow_mut(|by_level| {
-        if !by_level.contains_key(&level) {
-            by_level.insert(level, Compressor::new(level).ok()?);
-        }
-        let compressor = by_level.get_mut(&level)?;
+        let compressor = match by_level.entry(level) {
+            Entry::Occupied(kept) => kept.into_mut(),
+            Entry::Vacant(free) => free.insert(Compressor::new(level).ok()?),
+        };
         compressor.compress_to_buffer(plain, &mut out).ok()
     })?;
     // The allocator may give more capacity than asked for.

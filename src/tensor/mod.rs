@@ -131,4 +131,4 @@ fn in_order(mut payloads: Vec<Payload>) -> Option<Vec<Payload>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

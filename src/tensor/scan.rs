@@ -63,10 +63,11 @@ impl Scanner {
     }
 
     /// Offset of the next byte that it wants to see. May lie ahead of what it was shown, even behind the file's
-    /// end, when headers say that there is nothing to look at before.
+    /// end, when headers say that there is nothing to look at before; `u64::MAX` when it has seen enough.
     #[must_use]
     pub fn position(&self) -> u64 {
         match &self.state {
+            State::Done => u64::MAX,
             State::Zip(walker) => walker.position(),
             _ => self.pos,
         }
@@ -127,7 +128,6 @@ impl Scanner {
             State::Zip(walker) => walker.scan(window, eof, &mut self.payloads),
         }
         if eof {
-            self.pos = self.position();
             self.state = State::Done;
         }
     }

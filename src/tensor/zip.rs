@@ -73,9 +73,12 @@ impl Walker {
         }
     }
 
-    /// Offset of the next byte it wants to see.
+    /// Offset of the next byte it wants to see; `u64::MAX` when it has given up.
     pub(super) fn position(&self) -> u64 {
-        self.pos
+        match self.state {
+            State::Rest => u64::MAX,
+            _ => self.pos,
+        }
     }
 
     /// All bytes before this offset are accounted for: no payload that starts or ends before it is still to be
