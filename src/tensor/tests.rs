@@ -84,9 +84,12 @@ pub(crate) mod build {
         out.extend_from_slice(text.as_bytes());
     }
 
+    /// Name, dimensions, type, offset.
+    pub(crate) type GgufTensor<'a> = (&'a str, &'a [u64], u32, u64);
+
     /// A GGUF file with an alignment of 64, a token list, and the tensors given: name, dimensions, type,
     /// offset.
-    pub(crate) fn gguf(tensors: &[(&str, &[u64], u32, u64)], data: &[u8]) -> Vec<u8> {
+    pub(crate) fn gguf(tensors: &[GgufTensor<'_>], data: &[u8]) -> Vec<u8> {
         let mut out = b"GGUF\x03\0\0\0".to_vec();
         out.extend_from_slice(&(tensors.len() as u64).to_le_bytes());
         out.extend_from_slice(&3u64.to_le_bytes());
@@ -321,7 +324,7 @@ fn gguf_payloads() {
 #[test]
 fn doubtful_gguf_is_plain() {
     let max = u64::MAX;
-    let cases: [&[(&str, &[u64], u32, u64)]; 6] = [
+    let cases: [&[build::GgufTensor<'_>]; 6] = [
         &[("a", &[32], 0, 0), ("b", &[32], 0, 64)],
         &[("a", &[4], 0, 32)],
         &[("a", &[31], 2, 0)],
