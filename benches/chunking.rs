@@ -13,9 +13,7 @@ fn main() {
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 1u64;
     let next = |_| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 56) as u8
     };
     (0..len).map(next).collect()
@@ -30,9 +28,7 @@ fn safetensors(len: usize) -> Vec<u8> {
 }
 
 fn cut(bencher: Bencher, bytes: &[u8]) {
-    bencher
-        .counter(BytesCount::of_slice(bytes))
-        .bench_local(|| chunks(Profile::One, divan::black_box(bytes)).count());
+    bencher.counter(BytesCount::of_slice(bytes)).bench_local(|| chunks(Profile::One, divan::black_box(bytes)).count());
 }
 
 #[divan::bench]

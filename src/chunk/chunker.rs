@@ -67,11 +67,7 @@ impl Chunker {
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         match profile {
-            Profile::One => Self {
-                scanner: Scanner::new(),
-                pos: 0,
-                in_hole: false,
-            },
+            Profile::One => Self { scanner: Scanner::new(), pos: 0, in_hole: false },
         }
     }
 
@@ -102,10 +98,7 @@ impl Chunker {
         let room = usize::try_from(view.end - self.pos).unwrap_or(usize::MAX);
         let step = match view.kind {
             Kind::Plain => self.plain(&window[..room.min(window.len())]),
-            Kind::Payload {
-                block_bytes,
-                element,
-            } => {
+            Kind::Payload { block_bytes, element } => {
                 let len = room.min(window.len()).min(block_bytes as usize);
                 if zeros::is_zero(&window[..len]) {
                     Step::Hole { len: len as u64 }

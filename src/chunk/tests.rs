@@ -68,23 +68,13 @@ fn oracle(bytes: &[u8]) -> Vec<Part> {
     for segment in segments(bytes) {
         let part = &bytes[segment.start as usize..segment.end as usize];
         match segment.kind {
-            Kind::Payload {
-                block_bytes,
-                element,
-            } => {
+            Kind::Payload { block_bytes, element } => {
                 for block in part.chunks(block_bytes as usize) {
                     let len = block.len();
                     let class = Class::Tensor(element);
                     let hole = block.iter().all(|b| *b == 0);
                     let hole_step = Step::Hole { len: len as u64 };
-                    add(
-                        &mut parts,
-                        if hole {
-                            hole_step
-                        } else {
-                            Step::Chunk { len, class }
-                        },
-                    );
+                    add(&mut parts, if hole { hole_step } else { Step::Chunk { len, class } });
                 }
             }
             Kind::Plain => {
@@ -115,11 +105,7 @@ fn scalar(mut bytes: &[u8], parts: &mut Vec<Part>) {
         for &byte in bytes {
             hash = (hash << 1).wrapping_add(gearhash::DEFAULT_TABLE[usize::from(byte)]);
             len += 1;
-            let mask: u64 = if len <= 65_536 {
-                0xffff_c000_0000_0000
-            } else {
-                0xfffc_0000_0000_0000
-            };
+            let mask: u64 = if len <= 65_536 { 0xffff_c000_0000_0000 } else { 0xfffc_0000_0000_0000 };
             if len == 262_144 || (len >= 16_384 && hash & mask == 0) {
                 break;
             }
@@ -144,46 +130,31 @@ fn digest_of(parts: &[Part]) -> String {
 fn golden_generator() {
     assert_eq!(
         noise(0, 16),
-        [
-            0xaf, 0xcd, 0x1d, 0x7b, 0x39, 0xa8, 0x20, 0xe2, 0xf4, 0x65, 0xb9, 0xa1, 0x6a, 0x9e,
-            0x78, 0x6e
-        ]
+        [0xaf, 0xcd, 0x1d, 0x7b, 0x39, 0xa8, 0x20, 0xe2, 0xf4, 0x65, 0xb9, 0xa1, 0x6a, 0x9e, 0x78, 0x6e]
     );
 }
 
 #[test]
 fn golden_table() {
-    assert_eq!(
-        table_digest().to_string(),
-        "f60341922f1af687111d59d36d19c4726158eefb2544163b58ff06de0509ec0c"
-    );
+    assert_eq!(table_digest().to_string(), "f60341922f1af687111d59d36d19c4726158eefb2544163b58ff06de0509ec0c");
 }
 
 #[test]
 fn golden_boundaries() {
     let bytes = noise(1, 4 << 20);
     let parts = whole(&bytes);
-    assert_eq!(
-        digest_of(&parts),
-        "bb349b905adcb8c8cb95cfeafe33148fbe074f1e12389d9daf1eccffa4f86205"
-    );
+    assert_eq!(digest_of(&parts), "bb349b905adcb8c8cb95cfeafe33148fbe074f1e12389d9daf1eccffa4f86205");
     let lengths: Vec<u64> = parts.iter().map(length).take(6).collect();
     assert_eq!(lengths, [92887, 86725, 90166, 68690, 68017, 77728]);
     // The first chunk by its id, so that another implementation can compare without these tests' format.
     let first = ChunkId::of(&bytes[..lengths[0] as usize]);
-    assert_eq!(
-        first.to_string(),
-        "cf11d5c968d2798a740455dfadc3cf6bc9fb13aa60b9f5d0c9ddbc854ecc32a3"
-    );
+    assert_eq!(first.to_string(), "cf11d5c968d2798a740455dfadc3cf6bc9fb13aa60b9f5d0c9ddbc854ecc32a3");
 }
 
 #[test]
 fn golden_layouts() {
     let parts = whole(&mixed());
-    assert_eq!(
-        digest_of(&parts),
-        "4da577ee67c84f261c1150c1dcbf62ed7164a1630ad44d3e9a9136281a02a63f"
-    );
+    assert_eq!(digest_of(&parts), "4da577ee67c84f261c1150c1dcbf62ed7164a1630ad44d3e9a9136281a02a63f");
 }
 
 fn length(part: &Part) -> u64 {
@@ -197,21 +168,9 @@ fn mixed() -> Vec<u8> {
     let mut data = noise(2, 600_000);
     data[262_144..524_288].fill(0);
     let mut out = Vec::new();
-    build::member(
-        &mut out,
-        "m/data.pkl",
-        0,
-        build::Sizes::Follow32,
-        &noise(3, 90_000),
-    );
+    build::member(&mut out, "m/data.pkl", 0, build::Sizes::Follow32, &noise(3, 90_000));
     build::member(&mut out, "m/data/0", 0, build::Sizes::Follow32, &data);
-    build::member(
-        &mut out,
-        "m/data/1",
-        0,
-        build::Sizes::Follow64,
-        &vec![0; 70_000],
-    );
+    build::member(&mut out, "m/data/1", 0, build::Sizes::Follow64, &vec![0; 70_000]);
     let array = build::npy("<f4", "100, 1000", &noise(4, 400_000));
     build::member(&mut out, "m/x.npy", 0, build::Sizes::InHeader, &array);
     let mut plain = noise(5, 700_000);
@@ -241,19 +200,13 @@ fn payloads_are_cut_from_their_own_start() {
     let float = Class::Tensor(Element::Float { bytes: 4 });
     let data = noise(6, 300_000);
     for shift in [0, 1, 900] {
-        let json = format!(
-            r#"{{"w":{{"dtype":"F32","shape":[75000],"data_offsets":[0,300000]}}}}{}"#,
-            " ".repeat(shift)
-        );
+        let json =
+            format!(r#"{{"w":{{"dtype":"F32","shape":[75000],"data_offsets":[0,300000]}}}}{}"#, " ".repeat(shift));
         let parts = whole(&build::safetensors(&json, &data));
         let header = 8 + json.len() as u64;
         assert_eq!(
             parts,
-            [
-                Part::Chunk(header, Class::Plain),
-                Part::Chunk(262_144, float),
-                Part::Chunk(300_000 - 262_144, float),
-            ]
+            [Part::Chunk(header, Class::Plain), Part::Chunk(262_144, float), Part::Chunk(300_000 - 262_144, float),]
         );
     }
 }
@@ -261,18 +214,7 @@ fn payloads_are_cut_from_their_own_start() {
 #[test]
 fn lengths_around_the_limits() {
     let (min, max) = (16 * 1024, 256 * 1024);
-    for len in [
-        0,
-        1,
-        min - 1,
-        min,
-        min + 1,
-        max - 1,
-        max,
-        max + 1,
-        WINDOW_BYTES,
-        WINDOW_BYTES + 1,
-    ] {
+    for len in [0, 1, min - 1, min, min + 1, max - 1, max, max + 1, WINDOW_BYTES, WINDOW_BYTES + 1] {
         let bytes = noise(7, len);
         let parts = whole(&bytes);
         assert_eq!(parts.iter().map(length).sum::<u64>(), len as u64);
@@ -336,9 +278,7 @@ fn profiles_have_numbers() {
 
 /// A piece of a generated file.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
-    let edges = [
-        1, 16_383, 16_384, 65_535, 65_536, 65_537, 131_072, 262_144, 327_680,
-    ];
+    let edges = [1, 16_383, 16_384, 65_535, 65_536, 65_537, 131_072, 262_144, 327_680];
     let len = prop_oneof![1usize..200_000, proptest::sample::select(edges.to_vec())];
     prop_oneof![
         (any::<u64>(), len.clone()).prop_map(|(seed, len)| noise(seed, len)),

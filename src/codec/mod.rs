@@ -91,9 +91,7 @@ pub enum Error {
         max_bytes: usize,
     },
     /// The payload decodes to another length than announced.
-    #[error(
-        "a {codec:?} payload of {stored_bytes} bytes decodes to {actual_bytes}, not {expected_bytes}"
-    )]
+    #[error("a {codec:?} payload of {stored_bytes} bytes decodes to {actual_bytes}, not {expected_bytes}")]
     WrongLength {
         /// How it was encoded.
         codec: Codec,
@@ -105,9 +103,7 @@ pub enum Error {
         actual_bytes: usize,
     },
     /// The payload is not one of its codec, or decodes to more than announced.
-    #[error(
-        "a {codec:?} payload of {stored_bytes} bytes for {expected_bytes} plain ones is damaged"
-    )]
+    #[error("a {codec:?} payload of {stored_bytes} bytes for {expected_bytes} plain ones is damaged")]
     Damaged {
         /// How it was encoded.
         codec: Codec,
@@ -142,10 +138,7 @@ pub enum Error {
 /// ```
 #[must_use]
 pub fn encode(hint: Hint, plain: &[u8]) -> Encoded<'_> {
-    let raw = Encoded {
-        codec: Codec::Raw,
-        payload: Cow::Borrowed(plain),
-    };
+    let raw = Encoded { codec: Codec::Raw, payload: Cow::Borrowed(plain) };
     if plain.len() > limits::MAX_FRAME_RAW_BYTES {
         return raw;
     }
@@ -155,10 +148,7 @@ pub fn encode(hint: Hint, plain: &[u8]) -> Encoded<'_> {
     let Some(payload) = zstandard::encode(level, plain) else {
         return raw;
     };
-    let encoded = Encoded {
-        codec: Codec::Zstd,
-        payload: Cow::Owned(payload),
-    };
+    let encoded = Encoded { codec: Codec::Zstd, payload: Cow::Owned(payload) };
     // A fault of memory or of the library must not become a chunk that nobody can read.
     match decode(encoded.codec, &encoded.payload, plain.len(), None) {
         Ok(back) if back == plain => encoded,
@@ -171,17 +161,9 @@ pub fn encode(hint: Hint, plain: &[u8]) -> Encoded<'_> {
 ///
 /// # Errors
 /// Every way in which the arguments do not fit each other; the payload may be hostile.
-pub fn decode(
-    codec: Codec,
-    payload: &[u8],
-    raw_bytes: usize,
-    base: Option<&[u8]>,
-) -> Result<Vec<u8>, Error> {
+pub fn decode(codec: Codec, payload: &[u8], raw_bytes: usize, base: Option<&[u8]>) -> Result<Vec<u8>, Error> {
     if raw_bytes > limits::MAX_FRAME_RAW_BYTES {
-        return Err(Error::TooLong {
-            raw_bytes,
-            max_bytes: limits::MAX_FRAME_RAW_BYTES,
-        });
+        return Err(Error::TooLong { raw_bytes, max_bytes: limits::MAX_FRAME_RAW_BYTES });
     }
     if let Some(base) = base {
         let base_bytes = base.len();
@@ -207,11 +189,7 @@ pub fn decode(
             expected_bytes: raw_bytes,
             actual_bytes: plain.len(),
         }),
-        None => Err(Error::Damaged {
-            codec,
-            stored_bytes: payload.len(),
-            expected_bytes: raw_bytes,
-        }),
+        None => Err(Error::Damaged { codec, stored_bytes: payload.len(), expected_bytes: raw_bytes }),
     }
 }
 

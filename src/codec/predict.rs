@@ -36,9 +36,7 @@ pub(super) fn level(hint: Hint, plain: &[u8]) -> Option<i32> {
         Hint::Plain if is_compressed(plain) => least_entropy(plain, 1) <= MAGIC_LIMIT,
         Hint::Plain => least_entropy(plain, 1) <= PLAIN_LIMIT,
         Hint::Float { bytes } => least_entropy(plain, lanes(bytes)) <= LANE_LIMIT,
-        Hint::Opaque => [1, 2, 4, 8]
-            .into_iter()
-            .any(|lanes| least_entropy(plain, lanes) <= LANE_LIMIT),
+        Hint::Opaque => [1, 2, 4, 8].into_iter().any(|lanes| least_entropy(plain, lanes) <= LANE_LIMIT),
     };
     promising.then_some(level)
 }
@@ -78,14 +76,8 @@ fn entropy(counts: &[u32; 256]) -> f64 {
 
 /// Whether the bytes start like gzip, zstd, xz, bzip2, JPEG, PNG or a zip file's deflated member.
 fn is_compressed(plain: &[u8]) -> bool {
-    const MAGICS: [&[u8]; 6] = [
-        b"\x1f\x8b\x08",
-        b"\x28\xb5\x2f\xfd",
-        b"\xfd7zXZ\0",
-        b"BZh",
-        b"\xff\xd8\xff",
-        b"\x89PNG\r\n\x1a\n",
-    ];
+    const MAGICS: [&[u8]; 6] =
+        [b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"];
     let deflated = plain.starts_with(b"PK\x03\x04") && plain.get(8) == Some(&8);
     deflated || MAGICS.iter().any(|magic| plain.starts_with(magic))
 }

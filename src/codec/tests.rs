@@ -84,9 +84,7 @@ fn magic_of_compressed_files_is_believed_only_with_high_entropy() {
     assert_eq!(encode(Hint::Plain, &plain).codec, Codec::Zstd);
     // About 7.5 bits a byte: worth a try, but not after a magic.
     let mut dense = noise(3, 64 * 1024);
-    dense
-        .iter_mut()
-        .for_each(|b| *b = if *b >= 192 { *b - 64 } else { *b });
+    dense.iter_mut().for_each(|b| *b = if *b >= 192 { *b - 64 } else { *b });
     assert!(predict::level(Hint::Plain, &dense).is_some());
     dense[..8].copy_from_slice(b"\x89PNG\r\n\x1a\n");
     assert_eq!(predict::level(Hint::Plain, &dense), None);
@@ -101,21 +99,9 @@ fn a_payload_of_another_length_is_refused() {
         assert!(matches!(got, Err(Error::Damaged { .. })), "{got:?}");
     }
     let got = decode(encoded.codec, &encoded.payload, 10_001, None);
-    assert!(matches!(
-        got,
-        Err(Error::WrongLength {
-            actual_bytes: 10_000,
-            ..
-        })
-    ));
+    assert!(matches!(got, Err(Error::WrongLength { actual_bytes: 10_000, .. })));
     let got = decode(Codec::Raw, b"abc", 4, None);
-    assert!(matches!(
-        got,
-        Err(Error::WrongLength {
-            actual_bytes: 3,
-            ..
-        })
-    ));
+    assert!(matches!(got, Err(Error::WrongLength { actual_bytes: 3, .. })));
     for huge in [limits::MAX_FRAME_RAW_BYTES + 1, usize::MAX] {
         let got = decode(Codec::Zstd, &encoded.payload, huge, None);
         assert!(matches!(got, Err(Error::TooLong { .. })));
@@ -177,8 +163,7 @@ fn a_bomb_stops_at_the_announced_length() {
 /// A stored frame stays readable. The encoder may change; this must not.
 #[test]
 fn golden_frame() {
-    let frame: [u8; 22] = crate::id::from_hex("28b52ffd20606d000030636c61646520010097a91401")
-        .expect("22 bytes of hex");
+    let frame: [u8; 22] = crate::id::from_hex("28b52ffd20606d000030636c61646520010097a91401").expect("22 bytes of hex");
     let plain = b"clade ".repeat(16);
     assert_eq!(decode(Codec::Zstd, &frame, 96, None), Ok(plain));
 }

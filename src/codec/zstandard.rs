@@ -37,9 +37,7 @@ pub(super) fn decode(payload: &[u8], raw_bytes: usize) -> Option<Vec<u8>> {
             *kept = Some(Decompressor::new().ok()?);
         }
         let mut out = Vec::with_capacity(raw_bytes);
-        kept.as_mut()?
-            .decompress_to_buffer(payload, &mut out)
-            .ok()?;
+        kept.as_mut()?.decompress_to_buffer(payload, &mut out).ok()?;
         Some(out)
     })
 }

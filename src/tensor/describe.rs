@@ -40,10 +40,7 @@ impl TensorInfo {
 /// ask again. [`Error::UnknownLayout`] and [`Error::Invalid`] for bytes that are no such header.
 pub fn describe(prefix: &[u8]) -> Result<Vec<TensorInfo>, Error> {
     let have_bytes = prefix.len() as u64;
-    let goes_on = |more: u64| Error::HeaderGoesOn {
-        have_bytes,
-        need_bytes: have_bytes.saturating_add(more),
-    };
+    let goes_on = |more: u64| Error::HeaderGoesOn { have_bytes, need_bytes: have_bytes.saturating_add(more) };
     if prefix.len() <= PREFIX_BYTES {
         return Err(goes_on((PREFIX_BYTES + 1 - prefix.len()) as u64));
     }
@@ -51,10 +48,9 @@ pub fn describe(prefix: &[u8]) -> Result<Vec<TensorInfo>, Error> {
         return match gguf::Reader::new().feed(prefix).1 {
             gguf::Progress::Header(tensors) => Ok(tensors),
             gguf::Progress::Needs(more) => Err(goes_on(more)),
-            gguf::Progress::Unknown => Err(Error::Invalid {
-                layout: "GGUF",
-                reason: "it is not one of version 2 or 3",
-            }),
+            gguf::Progress::Unknown => {
+                Err(Error::Invalid { layout: "GGUF", reason: "it is not one of version 2 or 3" })
+            }
         };
     }
     if prefix.starts_with(npy::MAGIC) {
@@ -69,10 +65,7 @@ pub fn describe(prefix: &[u8]) -> Result<Vec<TensorInfo>, Error> {
                 unit_bytes: header.dtype.unit_bytes,
             }]),
             (_, npy::Progress::Needs(more)) => Err(goes_on(more as u64)),
-            (_, npy::Progress::Unknown) => Err(Error::Invalid {
-                layout: "npy",
-                reason: "it is not a simple array",
-            }),
+            (_, npy::Progress::Unknown) => Err(Error::Invalid { layout: "npy", reason: "it is not a simple array" }),
         };
     }
     let Some(length) = safetensors::safetensors_header_bytes(prefix) else {
@@ -83,8 +76,6 @@ pub fn describe(prefix: &[u8]) -> Result<Vec<TensorInfo>, Error> {
         return Err(goes_on(whole - have_bytes));
     }
     let whole = usize::try_from(whole).expect("it is not longer than the bytes given");
-    safetensors::tensors(&prefix[PREFIX_BYTES..whole]).map_err(|reason| Error::Invalid {
-        layout: "safetensors",
-        reason,
-    })
+    safetensors::tensors(&prefix[PREFIX_BYTES..whole])
+        .map_err(|reason| Error::Invalid { layout: "safetensors", reason })
 }

@@ -13,27 +13,15 @@ pub(super) struct Dtype {
 }
 
 const fn float(bytes: u8) -> Dtype {
-    Dtype {
-        unit_elements: 1,
-        unit_bytes: bytes as u64,
-        element: Element::Float { bytes },
-    }
+    Dtype { unit_elements: 1, unit_bytes: bytes as u64, element: Element::Float { bytes } }
 }
 
 const fn integer(bytes: u8) -> Dtype {
-    Dtype {
-        unit_elements: 1,
-        unit_bytes: bytes as u64,
-        element: Element::Integer { bytes },
-    }
+    Dtype { unit_elements: 1, unit_bytes: bytes as u64, element: Element::Integer { bytes } }
 }
 
 const fn quantised(unit_elements: u64, unit_bytes: u64) -> Dtype {
-    Dtype {
-        unit_elements,
-        unit_bytes,
-        element: Element::Quantised,
-    }
+    Dtype { unit_elements, unit_bytes, element: Element::Quantised }
 }
 
 impl Dtype {
@@ -63,11 +51,7 @@ pub(super) fn safetensors(name: &str) -> Option<Dtype> {
         "F16" | "BF16" => float(2),
         "F32" => float(4),
         "F64" => float(8),
-        "C64" => Dtype {
-            unit_elements: 1,
-            unit_bytes: 8,
-            element: Element::Float { bytes: 4 },
-        },
+        "C64" => Dtype { unit_elements: 1, unit_bytes: 8, element: Element::Float { bytes: 4 } },
         "F4" => quantised(2, 1),
         "F6_E2M3" | "F6_E3M2" => quantised(4, 3),
         _ => return None,
@@ -117,11 +101,8 @@ pub(super) fn gguf(number: u32) -> Option<(&'static str, Dtype)> {
 pub(super) fn npy(descr: &str) -> Option<Dtype> {
     let mut chars = descr.chars();
     let first = chars.next()?;
-    let (kind, digits) = if matches!(first, '<' | '>' | '|' | '=') {
-        (chars.next()?, chars.as_str())
-    } else {
-        (first, chars.as_str())
-    };
+    let (kind, digits) =
+        if matches!(first, '<' | '>' | '|' | '=') { (chars.next()?, chars.as_str()) } else { (first, chars.as_str()) };
     if digits.is_empty() || digits.len() > 9 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -131,20 +112,12 @@ pub(super) fn npy(descr: &str) -> Option<Dtype> {
     Some(match kind {
         'f' => match width? {
             w @ (2 | 4 | 8) => float(w),
-            w @ (12 | 16) => Dtype {
-                unit_elements: 1,
-                unit_bytes: u64::from(w),
-                element: Element::Unknown,
-            },
+            w @ (12 | 16) => Dtype { unit_elements: 1, unit_bytes: u64::from(w), element: Element::Unknown },
             _ => return None,
         },
         'c' => {
             let bytes = is(&[8, 16])?;
-            Dtype {
-                unit_elements: 1,
-                unit_bytes: u64::from(bytes),
-                element: Element::Float { bytes: bytes / 2 },
-            }
+            Dtype { unit_elements: 1, unit_bytes: u64::from(bytes), element: Element::Float { bytes: bytes / 2 } }
         }
         'b' => integer(is(&[1])?),
         'i' | 'u' => integer(is(&[1, 2, 4, 8])?),

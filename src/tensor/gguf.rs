@@ -122,10 +122,7 @@ impl Reader {
             match self.accept(&token) {
                 Some(Next::Go) => {}
                 Some(Next::End) => {
-                    return (
-                        used,
-                        self.finish().map_or(Progress::Unknown, Progress::Header),
-                    );
+                    return (used, self.finish().map_or(Progress::Unknown, Progress::Header));
                 }
                 None => return (used, Progress::Unknown),
             }

@@ -104,10 +104,7 @@ struct Payload {
 
 impl Payload {
     fn kind(&self) -> Kind {
-        Kind::Payload {
-            block_bytes: self.block_bytes,
-            element: self.element,
-        }
+        Kind::Payload { block_bytes: self.block_bytes, element: self.element }
     }
 }
 

@@ -50,10 +50,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new() -> Self {
-        Self {
-            seen: Vec::new(),
-            want: MAGIC.len() + 2,
-        }
+        Self { seen: Vec::new(), want: MAGIC.len() + 2 }
     }
 
     /// Takes bytes from the front of `window`; says how many, and where the header stands.
@@ -95,10 +92,7 @@ fn next_want(seen: &[u8]) -> Option<usize> {
     let Some(raw) = seen.get(MAGIC.len() + 2..fixed) else {
         return Some(fixed);
     };
-    let length = raw
-        .iter()
-        .rev()
-        .fold(0usize, |n, &b| n << 8 | usize::from(b));
+    let length = raw.iter().rev().fold(0usize, |n, &b| n << 8 | usize::from(b));
     (length > 0 && length <= MAX_HEADER_BYTES).then_some(fixed + length)
 }
 
@@ -123,9 +117,7 @@ fn parse(text: &str) -> Option<Header> {
             }
             "fortran_order" if order.is_none() => {
                 order = Some(());
-                after
-                    .strip_prefix("False")
-                    .or_else(|| after.strip_prefix("True"))?
+                after.strip_prefix("False").or_else(|| after.strip_prefix("True"))?
             }
             "shape" if shape.is_none() => {
                 let (inside, after) = after.strip_prefix('(')?.split_once(')')?;
@@ -144,12 +136,7 @@ fn parse(text: &str) -> Option<Header> {
     order?;
     let (descr, shape) = (descr?, shape?);
     let dtype = dtype::npy(descr)?;
-    Some(Header {
-        descr: descr.to_owned(),
-        payload_bytes: dtype.total_bytes(&shape)?,
-        dtype,
-        shape,
-    })
+    Some(Header { descr: descr.to_owned(), payload_bytes: dtype.total_bytes(&shape)?, dtype, shape })
 }
 
 fn quoted(text: &str) -> Option<(&str, &str)> {
@@ -164,8 +151,5 @@ fn dimensions(inside: &str) -> Option<Vec<u64>> {
     }
     let inside = inside.strip_suffix(',').unwrap_or(inside);
     let digits = |d: &str| d.bytes().all(|b| b.is_ascii_digit()) && !d.is_empty();
-    inside
-        .split(',')
-        .map(|d| Some(d.trim()).filter(|d| digits(d))?.parse().ok())
-        .collect()
+    inside.split(',').map(|d| Some(d.trim()).filter(|d| digits(d))?.parse().ok()).collect()
 }

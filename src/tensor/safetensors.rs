@@ -60,14 +60,11 @@ pub fn safetensors_header_bytes(prefix: &[u8]) -> Option<u64> {
 /// Names, types and places of the tensors. `json` is the header without its length.
 pub(super) fn tensors(json: &[u8]) -> Result<Vec<TensorInfo>, &'static str> {
     let data_start = (PREFIX_BYTES + json.len()) as u64;
-    let Header(entries) =
-        serde_json::from_slice(json).map_err(|_| "it is not a JSON map of tensors")?;
+    let Header(entries) = serde_json::from_slice(json).map_err(|_| "it is not a JSON map of tensors")?;
     let mut out = Vec::with_capacity(entries.len());
     for (name, entry) in entries {
         let (from, to) = entry.data_offsets;
-        let length = to
-            .checked_sub(from)
-            .ok_or("a tensor ends before it starts")?;
+        let length = to.checked_sub(from).ok_or("a tensor ends before it starts")?;
         let known = dtype::safetensors(&entry.dtype);
         if let Some(known) = known
             && known.total_bytes(&entry.shape) != Some(length)
@@ -158,10 +155,7 @@ impl SafetensorsProblem {
 /// `prefix` is shorter than a header that the file has, so that nothing can be said.
 #[must_use]
 pub fn safetensors_problem(prefix: &[u8], total_bytes: u64) -> Option<SafetensorsProblem> {
-    let cut = |need_bytes| SafetensorsProblem::HeaderCut {
-        have_bytes: total_bytes,
-        need_bytes,
-    };
+    let cut = |need_bytes| SafetensorsProblem::HeaderCut { have_bytes: total_bytes, need_bytes };
     let whole_file = prefix.len() as u64 >= total_bytes;
     let Some((length, rest)) = prefix.split_first_chunk::<PREFIX_BYTES>() else {
         return whole_file.then(|| cut(PREFIX_BYTES as u64));
@@ -187,14 +181,8 @@ pub fn safetensors_problem(prefix: &[u8], total_bytes: u64) -> Option<Safetensor
         return Some(SafetensorsProblem::Invalid { reason });
     }
     match have_bytes.cmp(&need_bytes) {
-        std::cmp::Ordering::Less => Some(SafetensorsProblem::DataCut {
-            have_bytes,
-            need_bytes,
-        }),
-        std::cmp::Ordering::Greater => Some(SafetensorsProblem::BytesAfterEnd {
-            have_bytes,
-            need_bytes,
-        }),
+        std::cmp::Ordering::Less => Some(SafetensorsProblem::DataCut { have_bytes, need_bytes }),
+        std::cmp::Ordering::Greater => Some(SafetensorsProblem::BytesAfterEnd { have_bytes, need_bytes }),
         std::cmp::Ordering::Equal => None,
     }
 }

@@ -55,11 +55,7 @@ impl Scanner {
     /// A scanner before the first byte of a file.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            pos: 0,
-            state: State::Start,
-            payloads: VecDeque::new(),
-        }
+        Self { pos: 0, state: State::Start, payloads: VecDeque::new() }
     }
 
     /// Offset of the next byte that it wants to see. May lie ahead of what it was shown, even behind the file's
@@ -150,11 +146,7 @@ impl Scanner {
             _ => self.pos,
         };
         let is_cut = end < u64::MAX && end <= settled;
-        View {
-            kind,
-            end: end.min(settled),
-            is_cut,
-        }
+        View { kind, end: end.min(settled), is_cut }
     }
 }
 

@@ -14,8 +14,7 @@ pub(crate) mod build {
     }
 
     pub(crate) fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-        let text =
-            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+        let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
         let mut out = b"\x93NUMPY\x01\x00".to_vec();
         out.extend_from_slice(&u16::try_from(text.len()).expect("short").to_le_bytes());
         out.extend_from_slice(text.as_bytes());
@@ -165,11 +164,7 @@ fn fed(bytes: &[u8], step: usize) -> Vec<Segment> {
             match out.last_mut() {
                 // The end of a storage without sizes may turn up right where the view ended.
                 Some(last) if goes_on && last.kind == view.kind => last.end = end,
-                _ => out.push(Segment {
-                    start: at,
-                    end,
-                    kind: view.kind,
-                }),
+                _ => out.push(Segment { start: at, end, kind: view.kind }),
             }
             goes_on = !(view.is_cut && end == view.end);
             at = end;
@@ -186,13 +181,7 @@ const TWO: &str = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":
 /// One valid file of each kind, with all that the walkers know.
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let mut torch = Vec::new();
-    build::member(
-        &mut torch,
-        "m/data.pkl",
-        0,
-        Sizes::Follow32,
-        b"pickle PK\x07\x08 pickle, pickle",
-    );
+    build::member(&mut torch, "m/data.pkl", 0, Sizes::Follow32, b"pickle PK\x07\x08 pickle, pickle");
     build::member(&mut torch, "m/data/0", 0, Sizes::Follow32, &[1; 300]);
     build::member(&mut torch, "m/data/17", 0, Sizes::Follow64, &[2; 200]);
     build::member(&mut torch, "m/code.py", 8, Sizes::Follow32, &[3; 100]);
@@ -209,17 +198,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("empty", Vec::new()),
         ("safetensors", build::safetensors(TWO, &[1; 30])),
         ("npy", build::npy("<f4", "3, 5,", &[2; 70])),
-        (
-            "gguf",
-            build::gguf(
-                &[
-                    ("t", &[32, 2], 2, 0),
-                    ("u", &[3], 0, 64),
-                    ("new", &[3], 999, 128),
-                ],
-                &[3; 200],
-            ),
-        ),
+        ("gguf", build::gguf(&[("t", &[32, 2], 2, 0), ("u", &[3], 0, 64), ("new", &[3], 999, 128)], &[3; 200])),
         ("torch", torch),
         ("npz", npz),
     ]
@@ -229,10 +208,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
 fn safetensors_payloads() {
     let file = build::safetensors(TWO, &[1; 30]);
     let data = 8 + TWO.len() as u64;
-    assert_eq!(
-        found(&file),
-        [(data, data + 4, 262_144), (data + 4, data + 28, 262_144)]
-    );
+    assert_eq!(found(&file), [(data, data + 4, 262_144), (data + 4, data + 28, 262_144)]);
     // Cut short, the payload ends with the file.
     assert_eq!(found(&file[..file.len() - 10])[1].1, file.len() as u64 - 10);
     assert_eq!(found(&file[..file.len() - 28]).len(), 1);
@@ -243,8 +219,10 @@ fn doubtful_safetensors_are_plain() {
     let one = |dtype: &str, shape: &str, offsets: &str| {
         format!(r#"{{"a":{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{offsets}]}}}}"#)
     };
-    let overlap = r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[3,7]}}"#;
-    let twice = r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#;
+    let overlap =
+        r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[3,7]}}"#;
+    let twice =
+        r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#;
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let max = u64::MAX;
     for json in [
@@ -261,22 +239,11 @@ fn doubtful_safetensors_are_plain() {
         "{]".to_owned(),
         "{}".to_owned(),
     ] {
-        assert_eq!(
-            found(&build::safetensors(&json, &[7; 40])),
-            [],
-            "{:.80}",
-            json
-        );
+        assert_eq!(found(&build::safetensors(&json, &[7; 40])), [], "{:.80}", json);
     }
-    assert_eq!(
-        found(&build::safetensors(&one("F32", "2", "0,8"), &[7; 40])).len(),
-        1
-    );
+    assert_eq!(found(&build::safetensors(&one("F32", "2", "0,8"), &[7; 40])).len(), 1);
     // A type from the future still says where its bytes are.
-    assert_eq!(
-        found(&build::safetensors(&one("F3", "2", "1,8"), &[7; 40])).len(),
-        1
-    );
+    assert_eq!(found(&build::safetensors(&one("F3", "2", "1,8"), &[7; 40])).len(), 1);
     let mut long = build::safetensors(TWO, &[0; 30]);
     long[..8].copy_from_slice(&(limits::MAX_TENSOR_HEADER_BYTES as u64 + 1).to_le_bytes());
     assert_eq!(found(&long), []);
@@ -285,16 +252,10 @@ fn doubtful_safetensors_are_plain() {
 #[test]
 fn gaps_are_plain_and_blocks_are_whole_units() {
     let json = r#"{"a":{"dtype":"F6_E2M3","shape":[8],"data_offsets":[2,8]},"b":{"dtype":"I64","shape":[],"data_offsets":[10,18]}}"#;
-    let blocks: Vec<u32> = payloads(json.as_bytes())
-        .expect("valid")
-        .iter()
-        .map(|p| p.block_bytes)
-        .collect();
+    let blocks: Vec<u32> = payloads(json.as_bytes()).expect("valid").iter().map(|p| p.block_bytes).collect();
     assert_eq!(blocks, [262_143, 262_144]);
-    let kinds: Vec<bool> = segments(&build::safetensors(json, &[1; 20]))
-        .iter()
-        .map(|s| s.kind == Kind::Plain)
-        .collect();
+    let kinds: Vec<bool> =
+        segments(&build::safetensors(json, &[1; 20])).iter().map(|s| s.kind == Kind::Plain).collect();
     assert_eq!(kinds, [true, false, true, false, true]);
     assert_eq!(block_bytes(144), 262_080);
     assert_eq!(block_bytes(0), 262_144);
@@ -303,22 +264,9 @@ fn gaps_are_plain_and_blocks_are_whole_units() {
 
 #[test]
 fn gguf_payloads() {
-    let file = build::gguf(
-        &[
-            ("t", &[32, 2], 2, 0),
-            ("u", &[3], 0, 64),
-            ("new", &[3], 999, 128),
-        ],
-        &[3; 200],
-    );
+    let file = build::gguf(&[("t", &[32, 2], 2, 0), ("u", &[3], 0, 64), ("new", &[3], 999, 128)], &[3; 200]);
     let data = file.len() as u64 - 200;
-    assert_eq!(
-        found(&file),
-        [
-            (data, data + 36, 18 * (262_144 / 18)),
-            (data + 64, data + 76, 262_144)
-        ]
-    );
+    assert_eq!(found(&file), [(data, data + 36, 18 * (262_144 / 18)), (data + 64, data + 76, 262_144)]);
 }
 
 #[test]
@@ -360,11 +308,7 @@ fn npy_payloads() {
         ("<f4', 'shape': (1", "3"),
         ("", "3"),
     ] {
-        assert_eq!(
-            found(&build::npy(descr, shape, &[2; 70])),
-            [],
-            "{descr} {shape}"
-        );
+        assert_eq!(found(&build::npy(descr, shape, &[2; 70])), [], "{descr} {shape}");
     }
     assert_eq!(found(&build::npy("|S3", "4", &[2; 70]))[0].2, 262_143);
     assert_eq!(found(&build::npy("<U5", "", &[2; 70]))[0].2, 262_140);
@@ -402,14 +346,7 @@ fn a_descriptor_inside_a_storage_does_not_end_it() {
 
 #[test]
 fn what_is_no_storage_is_plain() {
-    for name in [
-        "data/0",
-        "m/data/",
-        "m/data/0x",
-        "m/other/0",
-        "m/data/0/1",
-        "data",
-    ] {
+    for name in ["data/0", "m/data/", "m/data/0x", "m/other/0", "m/data/0/1", "data"] {
         let mut file = Vec::new();
         build::member(&mut file, name, 0, Sizes::InHeader, &[1; 50]);
         assert_eq!(found(&file), [], "{name}");
@@ -441,11 +378,7 @@ fn truncations_and_flips_keep_the_promises() {
     for (name, file) in samples() {
         for cut in 0..file.len() {
             found(&file[..cut]);
-            assert_eq!(
-                fed(&file[..cut], 5),
-                segments(&file[..cut]),
-                "{name} cut at {cut}"
-            );
+            assert_eq!(fed(&file[..cut], 5), segments(&file[..cut]), "{name} cut at {cut}");
         }
         for bit in 0..file.len() * 8 {
             let mut flipped = file.clone();
@@ -465,34 +398,16 @@ fn descriptions_name_types_and_places() {
     let file = build::safetensors(TWO, &[1; 28]);
     let tensors = describe(&file).expect("valid");
     let a = &tensors[0];
-    assert_eq!(
-        (a.name.as_str(), a.dtype.as_str(), a.shape.as_slice()),
-        ("a", "BF16", &[2][..])
-    );
+    assert_eq!((a.name.as_str(), a.dtype.as_str(), a.shape.as_slice()), ("a", "BF16", &[2][..]));
     assert_eq!(tensors[1].element_count(), Some(6));
     assert_eq!(tensors[1].end, file.len() as u64);
-    assert_eq!(
-        describe(&file[..20]),
-        Err(Error::HeaderGoesOn {
-            have_bytes: 20,
-            need_bytes: 8 + TWO.len() as u64
-        })
-    );
+    assert_eq!(describe(&file[..20]), Err(Error::HeaderGoesOn { have_bytes: 20, need_bytes: 8 + TWO.len() as u64 }));
     let gguf = build::gguf(&[("blk.0.w", &[256, 2], 12, 0)], &[0; 288]);
     let tensors = describe(&gguf).expect("valid");
-    assert_eq!(
-        (tensors[0].name.as_str(), tensors[0].dtype.as_str()),
-        ("blk.0.w", "Q4_K")
-    );
+    assert_eq!((tensors[0].name.as_str(), tensors[0].dtype.as_str()), ("blk.0.w", "Q4_K"));
     assert_eq!(tensors[0].end, gguf.len() as u64);
-    assert!(matches!(
-        describe(&gguf[..50]),
-        Err(Error::HeaderGoesOn { .. })
-    ));
-    assert_eq!(
-        describe(&build::npy("<f4", "3, 5", &[])).expect("valid")[0].shape,
-        [3, 5]
-    );
+    assert!(matches!(describe(&gguf[..50]), Err(Error::HeaderGoesOn { .. })));
+    assert_eq!(describe(&build::npy("<f4", "3, 5", &[])).expect("valid")[0].shape, [3, 5]);
     assert_eq!(describe(b"name,age\nann,3\n"), Err(Error::UnknownLayout));
 }
 
@@ -532,15 +447,9 @@ fn a_file_cut_short_is_told_precisely() {
             _ => total,
         };
         let expected = if have_bytes < header {
-            SafetensorsProblem::HeaderCut {
-                have_bytes,
-                need_bytes,
-            }
+            SafetensorsProblem::HeaderCut { have_bytes, need_bytes }
         } else {
-            SafetensorsProblem::DataCut {
-                have_bytes,
-                need_bytes,
-            }
+            SafetensorsProblem::DataCut { have_bytes, need_bytes }
         };
         assert_eq!(problem(have_bytes), Some(expected));
         assert!(expected.is_truncation());
@@ -552,15 +461,9 @@ fn a_file_cut_short_is_told_precisely() {
         safetensors_problem(&file[..header as usize], total - 1),
         Some(SafetensorsProblem::DataCut { .. })
     ));
-    assert!(matches!(
-        safetensors_problem(&file, total + 1),
-        Some(SafetensorsProblem::BytesAfterEnd { .. })
-    ));
+    assert!(matches!(safetensors_problem(&file, total + 1), Some(SafetensorsProblem::BytesAfterEnd { .. })));
     let text = safetensors_problem(b"name,age,city", 13);
     assert_eq!(text, Some(SafetensorsProblem::NotSafetensors));
     let bad = build::safetensors("{\"a\":1}", b"");
-    assert!(matches!(
-        safetensors_problem(&bad, bad.len() as u64),
-        Some(SafetensorsProblem::Invalid { .. })
-    ));
+    assert!(matches!(safetensors_problem(&bad, bad.len() as u64), Some(SafetensorsProblem::Invalid { .. })));
 }

@@ -65,12 +65,7 @@ pub(super) struct Walker {
 
 impl Walker {
     pub(super) fn new() -> Self {
-        Self {
-            state: State::Head,
-            seen: Vec::new(),
-            want: HEADER_BYTES,
-            pos: 0,
-        }
+        Self { state: State::Head, seen: Vec::new(), want: HEADER_BYTES, pos: 0 }
     }
 
     /// Offset of the next byte it wants to see; `u64::MAX` when it has given up.
@@ -214,12 +209,7 @@ impl Walker {
     }
 
     /// After the header of an array, or what was none.
-    fn after_array(
-        &mut self,
-        member: Member,
-        header: Option<npy::Header>,
-        found: &mut VecDeque<Payload>,
-    ) -> bool {
+    fn after_array(&mut self, member: Member, header: Option<npy::Header>, found: &mut VecDeque<Payload>) -> bool {
         let start = self.pos;
         let payload = header.and_then(|h| h.payload(start));
         match member {
@@ -238,13 +228,7 @@ impl Walker {
     }
 
     /// Looks for the member's descriptor. Leaves what could be the start of one for the next window.
-    fn descriptor(
-        &mut self,
-        member: Unsized,
-        window: &[u8],
-        eof: bool,
-        found: &mut VecDeque<Payload>,
-    ) -> bool {
+    fn descriptor(&mut self, member: Unsized, window: &[u8], eof: bool, found: &mut VecDeque<Payload>) -> bool {
         let mut at = 0;
         loop {
             let Some(next) = find(&window[at..], DESCRIPTOR) else {
@@ -295,22 +279,13 @@ impl Wanted {
         let folder = parts.next().unwrap_or_default();
         let numbered = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
         let known = folder == b"data" || folder == b"constants";
-        if numbered && known && parts.next().is_some() {
-            Self::Storage
-        } else {
-            Self::Nothing
-        }
+        if numbered && known && parts.next().is_some() { Self::Storage } else { Self::Nothing }
     }
 }
 
 /// The element type of a storage stands only in the pickle beside it.
 fn storage(start: u64, end: u64) -> Payload {
-    Payload {
-        start,
-        end,
-        block_bytes: block_bytes(1),
-        element: Element::Unknown,
-    }
+    Payload { start, end, block_bytes: block_bytes(1), element: Element::Unknown }
 }
 
 /// Packed and plain length of a member, from the header or from its zip64 field.
@@ -337,11 +312,7 @@ fn sizes(header: &[u8], extra: &[u8]) -> Option<(u64, u64)> {
 
 /// Length of the descriptor that `seen` starts with, when it says that its member has `length` bytes.
 fn descriptor_bytes(seen: &[u8], length: u64, stored: bool) -> Option<usize> {
-    let short = |at: usize| {
-        Some(u64::from(u32::from_le_bytes(
-            *seen.get(at..)?.first_chunk()?,
-        )))
-    };
+    let short = |at: usize| Some(u64::from(u32::from_le_bytes(*seen.get(at..)?.first_chunk()?)));
     let long = |at: usize| Some(u64::from_le_bytes(*seen.get(at..)?.first_chunk()?));
     let fits = |packed: Option<u64>, plain: Option<u64>| {
         packed == Some(length) && plain.is_some() && (!stored || plain == Some(length))
