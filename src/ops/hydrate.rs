@@ -1,0 +1,217 @@
+//! Bytes in place of pointers: after a checkout, and on `clade pull`.
+
+use super::{Result, fetching};
+use crate::fsio;
+use crate::git::{EntryStat, StatPatch, StepAside};
+use crate::manifest::{Parsed, Pointer, parse};
+use crate::repo::{FileState, Repo};
+use crate::transfer::Wanted;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// Paths that a running git command has checked out as pointers, in a file named after its process. The hook
+/// that the same process starts afterwards takes them.
+pub struct Pending {
+    path: PathBuf,
+    dir: PathBuf,
+}
+
+impl Pending {
+    /// The list of the git process with this id.
+    #[must_use]
+    pub fn of(repo: &Repo, git_pid: u32) -> Self {
+        let dir = repo.layout.worktree_dir();
+        Self { path: dir.join(format!("pending.{git_pid}")), dir }
+    }
+
+    /// Notes a path. A line is its pointer's id and size, and the path, with a zero byte at its end.
+    pub fn push(&self, path: &[u8], pointer: &Pointer) -> Result<()> {
+        fsio::create_dir_all(&self.dir)?;
+        let mut line = format!("{} {} ", pointer.file_id, pointer.size_bytes).into_bytes();
+        line.extend_from_slice(path);
+        line.push(0);
+        let mut file = fsio::File::append(&self.path)?;
+        Ok(file.write_all(&line)?)
+    }
+
+    /// Takes the list: what was noted is returned and forgotten.
+    pub fn take(&self) -> Result<Vec<(Vec<u8>, Pointer)>> {
+        let Some(bytes) = fsio::read_opt(&self.path)? else { return Ok(Vec::new()) };
+        fsio::remove_file(&self.path)?;
+        let mut out = BTreeMap::new();
+        for line in bytes.split(|b| *b == 0) {
+            let mut parts = line.splitn(3, |b| *b == b' ');
+            let (Some(id), Some(size), Some(path)) = (parts.next(), parts.next(), parts.next()) else { continue };
+            let id = String::from_utf8_lossy(id).parse();
+            let size = String::from_utf8_lossy(size).parse();
+            if let (Ok(file_id), Ok(size_bytes)) = (id, size) {
+                out.insert(path.to_vec(), Pointer { file_id, size_bytes });
+            }
+        }
+        Ok(out.into_iter().collect())
+    }
+
+    /// Whether anything was noted.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        fsio::exists(&self.path)
+    }
+}
+
+/// What hydration did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct HydrateOutcome {
+    /// Files whose bytes are in place now.
+    pub hydrated: u64,
+    /// Their bytes.
+    pub hydrated_bytes: u64,
+    /// Paths that still are pointers, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftPointer>,
+    /// Why git's index was not told, so that the next `git status` reads the files once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_untouched: Option<String>,
+}
+
+/// A path that still is a pointer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct LeftPointer {
+    /// The path from the top of the working tree.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Puts bytes in place of the pointers at `paths`. A path that holds anything else than exactly that pointer
+/// is left alone: edits are never overwritten. Files are fetched first where the store lacks them.
+pub fn hydrate(repo: &Repo, paths: &[(Vec<u8>, Pointer)]) -> Result<HydrateOutcome> {
+    let mut out = HydrateOutcome::default();
+    let mut ready = Vec::new();
+    for (path, pointer) in paths {
+        if repo.file_state(path)? == FileState::Pointer(*pointer) {
+            ready.push((path.clone(), *pointer));
+        }
+    }
+    let wanted: Vec<Wanted> =
+        ready.iter().map(|(_, p)| Wanted { file: p.file_id, size_bytes: p.size_bytes }).collect();
+    let absent = fetching::try_ensure(repo, &wanted)?;
+    let store = repo.store()?;
+    let entries = repo.git.staged_files(&ready.iter().map(|(p, _)| p.clone()).collect::<Vec<_>>())?;
+    let modes: BTreeMap<Vec<u8>, (u32, crate::git::Oid)> =
+        entries.into_iter().map(|e| (e.path, (e.mode, e.oid))).collect();
+    let total: u64 = ready.iter().map(|(_, p)| p.size_bytes).sum();
+    repo.progress().begin("Writing files", Some(total), Some(ready.len() as u64));
+    let done = Mutex::new(Vec::new());
+    let left = Mutex::new(Vec::new());
+    ready.par_iter().try_for_each(|(path, pointer)| -> Result<()> {
+        let say = |reason: String| {
+            let path = String::from_utf8_lossy(path).into_owned();
+            left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(LeftPointer { path, reason });
+        };
+        if let Some(reason) = absent.get(&pointer.file_id) {
+            say(reason.clone());
+            return Ok(());
+        }
+        let dest = repo.absolute(path)?;
+        let mode = match modes.get(path) {
+            Some((0o100_755, _)) => 0o777,
+            _ => 0o666,
+        };
+        match store.materialise(
+            pointer.file_id,
+            pointer.size_bytes,
+            &dest,
+            mode & !repo.context.umask,
+            repo.progress(),
+            repo.interrupt(),
+        ) {
+            Ok(()) => {
+                // Older than the index, or git would read the file again to be sure.
+                back_date(&dest)?;
+                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((path.clone(), *pointer));
+                Ok(())
+            }
+            Err(e) if e.is_integrity() => {
+                say(e.to_string());
+                Ok(())
+            }
+            Err(e) => Err(e.into()),
+        }
+    })?;
+    repo.progress().end();
+    let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    out.left = left.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    out.left.sort();
+    out.hydrated = done.len() as u64;
+    out.hydrated_bytes = done.iter().map(|(_, p)| p.size_bytes).sum();
+    out.index_untouched = settle(repo, &done, &modes)?;
+    Ok(out)
+}
+
+/// Tells the stat cache and git's index what the files look like now.
+fn settle(
+    repo: &Repo,
+    done: &[(Vec<u8>, Pointer)],
+    modes: &BTreeMap<Vec<u8>, (u32, crate::git::Oid)>,
+) -> Result<Option<String>> {
+    let mut seen = Vec::new();
+    let mut patches = Vec::new();
+    for (path, pointer) in done {
+        let Some(stat) = fsio::stat(&repo.absolute(path)?)? else { continue };
+        seen.push((path.clone(), stat, pointer.file_id));
+        if let Some((_, oid)) = modes.get(path) {
+            patches.push(StatPatch { path: path.clone(), oid: *oid, stat: EntryStat::of(&stat) });
+        }
+    }
+    repo.remember(&seen)?;
+    if patches.is_empty() {
+        return Ok(None);
+    }
+    if repo.git.config_bool("clade.patchIndex")? == Some(false) {
+        return Ok(Some("clade.patchIndex is off".to_owned()));
+    }
+    let report = repo.git.patch_index(&patches)?;
+    Ok(report.step_aside.map(|why: StepAside| why.to_string()))
+}
+
+/// Sets a file's time three seconds back.
+fn back_date(path: &std::path::Path) -> Result<()> {
+    let Some(stat) = fsio::stat(path)? else { return Ok(()) };
+    let ns = u64::try_from(stat.mtime_ns).unwrap_or(0).saturating_sub(3_000_000_000);
+    Ok(fsio::set_mtime_ns(path, ns)?)
+}
+
+/// The pointers at or below `below` in the working tree; all where none is given.
+pub fn pointers_in_worktree(repo: &Repo, below: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, Pointer)>> {
+    let mut out = Vec::new();
+    for path in repo.filtered_paths(below)? {
+        if let FileState::Pointer(pointer) = repo.file_state(&path)? {
+            out.push((path, pointer));
+        }
+    }
+    Ok(out)
+}
+
+/// The most bytes that a checkout puts in place by itself: `clade.hydrateMax`, at most half of what is free on
+/// the disk; none in an automated build.
+pub fn automatic_limit_bytes(repo: &Repo) -> Result<u64> {
+    const DEFAULT: u64 = 20 * crate::limits::GIB;
+    if let Some(set) = repo.git.config_int("clade.hydrateMax")? {
+        return Ok(u64::try_from(set).unwrap_or(0));
+    }
+    if repo.context.is_ci {
+        return Ok(0);
+    }
+    let free = fsio::disk_free_bytes(&repo.layout.dir)?;
+    Ok(DEFAULT.min(free / 2))
+}
+
+/// Reads a pointer of git's object database.
+pub fn parse_pointer(bytes: &[u8]) -> Option<Pointer> {
+    match parse(bytes) {
+        Parsed::Pointer(pointer) => Some(pointer),
+        _ => None,
+    }
+}
