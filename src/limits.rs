@@ -81,3 +81,5 @@ pub const MAX_BATCH_LIST: usize = 1_000_000;
 pub const MAX_BATCH_DEPTH: usize = 24;
 /// A file below this many bytes is trivial: equal bytes say nothing about where they came from.
 pub const TRIVIAL_BYTES: u64 = 256;
+/// Largest index file of git that is read, in bytes.
+pub const MAX_GIT_INDEX_BYTES: u64 = 4 * GIB;

@@ -53,10 +53,9 @@ impl Git {
     pub fn config_int(&self, key: &str) -> Result<Option<i64>> {
         let Some(out) = self.ask(&["config", "-z", "--type=int", "--get", key])? else { return Ok(None) };
         let value = one(&out.stdout);
-        let number = value.parse().map_err(|_| Error::Output {
-            command: format!("config --type=int --get {key}"),
-            detail: value.clone(),
-        })?;
+        let number = value
+            .parse()
+            .map_err(|_| Error::Output { command: format!("config --type=int --get {key}"), detail: value.clone() })?;
         Ok(Some(number))
     }
 

@@ -192,9 +192,11 @@ mod tests {
 
     #[test]
     fn versions_of_all_makers() {
-        for (text, major, minor) in
-            [("git version 2.47.3", 2, 47), ("git version 2.39.5 (Apple Git-154)", 2, 39), ("git version 3.0.rc1", 3, 0)]
-        {
+        for (text, major, minor) in [
+            ("git version 2.47.3", 2, 47),
+            ("git version 2.39.5 (Apple Git-154)", 2, 39),
+            ("git version 3.0.rc1", 3, 0),
+        ] {
             assert_eq!(Version::parse(text), Some(Version { major, minor }));
         }
         assert_eq!(Version::parse("hub"), None);
@@ -225,10 +227,7 @@ mod tests {
     #[test]
     fn outside_is_told_apart() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let env = Environment {
-            extra: vec![("GIT_CEILING_DIRECTORIES".into(), "/".into())],
-            ..Environment::default()
-        };
+        let env = Environment { extra: vec![("GIT_CEILING_DIRECTORIES".into(), "/".into())], ..Environment::default() };
         let err = Git::discover_with(dir.path(), env).expect_err("no repository");
         assert!(matches!(err, Error::NotARepository { .. }), "{err}");
     }

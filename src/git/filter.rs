@@ -154,7 +154,8 @@ impl<R: Read, W: Write> Wire<R, W> {
     }
 
     fn answer(&mut self, request: &Request, handler: &mut dyn FilterHandler) -> Result<()> {
-        let mut content = Content { input: &mut self.input, packet: &mut self.packet, at: 0, len: 0, ended: false, fault: None };
+        let mut content =
+            Content { input: &mut self.input, packet: &mut self.packet, at: 0, len: 0, ended: false, fault: None };
         let mut answer = Answer { output: &mut self.output, started: false, pending: Vec::new(), fault: None };
         let done = handler.filter(request, &mut content, &mut answer);
         content.drain()?;

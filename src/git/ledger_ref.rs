@@ -100,10 +100,12 @@ impl Git {
         let old = old.map(|o| self.tree_of(o)).transpose()?;
         let diff = self.tree_diff(old, self.tree_of(new)?)?;
         let text = |path: Vec<u8>| String::from_utf8_lossy(&path).into_owned();
-        let added = diff.added.into_iter().map(|e| LedgerFile { path: text(e.path), oid: e.oid });
+        let mut added: Vec<LedgerFile> =
+            diff.added.into_iter().map(|e| LedgerFile { path: text(e.path), oid: e.oid }).collect();
+        added.sort_by(|a, b| a.path.cmp(&b.path));
         let mut tampered: Vec<String> = diff.changed.into_iter().chain(diff.removed).map(text).collect();
         tampered.sort();
-        Ok(LedgerDiff { added: added.collect(), tampered })
+        Ok(LedgerDiff { added, tampered })
     }
 
     /// The bytes of ledger files, in their order.
@@ -124,7 +126,8 @@ impl Git {
     }
 
     fn commit_time(&self, commit: Oid) -> Result<i64> {
-        let text = self.run(&["show", "--no-patch", "--no-show-signature", "--format=%ct", &commit.to_string()])?.text();
+        let text =
+            self.run(&["show", "--no-patch", "--no-show-signature", "--format=%ct", &commit.to_string()])?.text();
         text.trim().parse().map_err(|_| Error::Output { command: "show --format=%ct".to_owned(), detail: text })
     }
 
@@ -134,7 +137,9 @@ impl Git {
             text.push_str(&format!("parent {parent}\n"));
         }
         let time_s = time_s.max(0);
-        text.push_str(&format!("author {SIGNATURE} {time_s} +0000\ncommitter {SIGNATURE} {time_s} +0000\n\n{message}\n"));
+        text.push_str(&format!(
+            "author {SIGNATURE} {time_s} +0000\ncommitter {SIGNATURE} {time_s} +0000\n\n{message}\n"
+        ));
         self.write_durable(Kind::Commit, text.as_bytes())
     }
 }

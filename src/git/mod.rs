@@ -12,6 +12,10 @@ mod discover;
 mod error;
 pub mod filter;
 mod history;
+pub mod hooks;
+mod index;
+mod index_file;
+mod index_patch;
 mod ledger_ref;
 mod ledger_tree;
 mod network;
@@ -27,6 +31,9 @@ pub use config::Identity;
 pub use discover::{Environment, Version};
 pub use error::{Error, Result};
 pub use history::{CommitInfo, PathChange};
+pub use index::{IndexEntry, IndexUpdate};
+pub use index_file::EntryStat;
+pub use index_patch::{PatchReport, StatPatch, StepAside};
 pub use ledger_ref::{LEDGER_REF, LedgerDiff, LedgerFile};
 pub use network::{FetchOutcome, PushOutcome, PushRef, RefUpdate, Remote};
 pub use objects::{TreeEntry, mode};
@@ -51,7 +58,10 @@ pub struct Git {
 
 impl std::fmt::Debug for Git {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Git").field("git_dir", &self.git_dir).field("work_tree", &self.work_tree).finish_non_exhaustive()
+        f.debug_struct("Git")
+            .field("git_dir", &self.git_dir)
+            .field("work_tree", &self.work_tree)
+            .finish_non_exhaustive()
     }
 }
 

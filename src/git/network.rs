@@ -166,7 +166,8 @@ impl Git {
     /// # Errors
     /// When `git` could not be run; a remote that refuses or does not answer is a [`PushOutcome`].
     pub fn push(&self, remote: &str, refs: &[PushRef]) -> Result<PushOutcome> {
-        let mut args: Vec<String> = ["push", "--porcelain", "--no-verify", "--no-follow-tags"].map(str::to_owned).into();
+        let mut args: Vec<String> =
+            ["push", "--porcelain", "--no-verify", "--no-follow-tags"].map(str::to_owned).into();
         args.push("--recurse-submodules=no".to_owned());
         // One ref is atomic by itself, and not every server can more.
         if refs.len() > 1 {

@@ -157,9 +157,7 @@ impl Git {
     /// [`Error::WriteObject`].
     pub fn write_blob(&self, bytes: &[u8]) -> Result<Oid> {
         let repo = self.gix()?;
-        let id = repo
-            .write_blob(bytes)
-            .map_err(|e| Error::WriteObject { what: "blob", reason: format!("{e:#}") })?;
+        let id = repo.write_blob(bytes).map_err(|e| Error::WriteObject { what: "blob", reason: format!("{e:#}") })?;
         Ok(Oid::from_gix(&id))
     }
 
@@ -172,10 +170,8 @@ impl Git {
             Kind::Blob => "blob",
             Kind::Tag => "tag",
         };
-        let id = repo
-            .objects
-            .write_buf(kind, bytes)
-            .map_err(|e| Error::WriteObject { what, reason: format!("{e:#}") })?;
+        let id =
+            repo.objects.write_buf(kind, bytes).map_err(|e| Error::WriteObject { what, reason: format!("{e:#}") })?;
         let oid = Oid::from_gix(&id);
         let hex = oid.to_string();
         let objects = self.common_dir.join("objects");

@@ -126,9 +126,8 @@ impl Git {
         let oids: BTreeSet<Oid> = files.iter().map(|(_, oid)| *oid).collect();
         let oids: Vec<Oid> = oids.into_iter().collect();
         let small: BTreeMap<Oid, Vec<u8>> = self.small_blobs(&oids, below_bytes)?.into_iter().collect();
-        let pick = |(path, oid): (Vec<u8>, Oid)| {
-            small.get(&oid).map(|bytes| SmallBlob { path, oid, bytes: bytes.clone() })
-        };
+        let pick =
+            |(path, oid): (Vec<u8>, Oid)| small.get(&oid).map(|bytes| SmallBlob { path, oid, bytes: bytes.clone() });
         Ok(files.into_iter().filter_map(pick).collect())
     }
 }

@@ -179,7 +179,9 @@ mod tests {
             let repo = TestRepo::new();
             if refs == "reftable" {
                 let Ok(version) = repo.open().run(&["version"]) else { panic!("git works") };
-                if !version.text().contains("2.4") || repo.open().version() < (crate::git::Version { major: 2, minor: 45 }) {
+                if !version.text().contains("2.4")
+                    || repo.open().version() < (crate::git::Version { major: 2, minor: 45 })
+                {
                     continue;
                 }
                 repo.git(&["refs", "migrate", "--ref-format=reftable"]);
