@@ -125,7 +125,7 @@ impl Git {
     /// # Errors
     /// When `git` fails, for example because the index is locked.
     pub fn refresh_index(&self) -> Result<bool> {
-        Ok(self.ask(&["update-index", "-q", "--refresh"])?.is_some())
+        Ok(self.ask(&["update-index", "--refresh"])?.is_some())
     }
 }
 
