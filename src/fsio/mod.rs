@@ -17,8 +17,8 @@ pub use lock::Lock;
 pub use map::Map;
 pub use meta::{
     Stat, StatKind, copy_or_reflink, create_dir_all, disk_free_bytes, exists, is_dir, is_network, list_dir,
-    memory_total_bytes, read_link, real_path, remove_dir_all, remove_file, rename, set_mode, set_mtime_ns, stat, symlink,
-    sync_dir, sync_file_system,
+    memory_total_bytes, read_link, real_path, remove_dir_all, remove_file, rename, set_mode, set_mtime_ns, stat,
+    symlink, sync_dir, sync_file_system,
 };
 
 use std::io;

@@ -1,4 +1,7 @@
-//! The conversation of a long-running filter with git: version 2, capabilities clean and smudge.
+//! The conversation of a long-running filter with git: version 2, capabilities clean, smudge and delay.
+//!
+//! Nothing is ever delayed. The capability is claimed because git tells [`Request::can_delay`], by which a
+//! checkout is known from all others, only to filters that have it.
 //!
 //! git sends requests one after the other over our input; content passes in packets, and no more than one
 //! packet is kept here. A fault in one file is an answer and never ends the conversation; a breach of the
@@ -118,13 +121,23 @@ impl<R: Read, W: Write> Wire<R, W> {
         }
         self.send(&["git-filter-server", "version=2"])?;
         let can = self.list()?.ok_or_else(|| fault("no capabilities"))?;
-        let both = ["capability=clean", "capability=smudge"];
-        let ours: Vec<&str> = both.into_iter().filter(|c| can.iter().any(|l| l == c.as_bytes())).collect();
+        let known = ["capability=clean", "capability=smudge", "capability=delay"];
+        let ours: Vec<&str> = known.into_iter().filter(|c| can.iter().any(|l| l == c.as_bytes())).collect();
         self.send(&ours)
     }
 
     fn request(&mut self) -> Result<Option<Request>> {
-        let Some(lines) = self.list()? else { return Ok(None) };
+        let lines = loop {
+            match self.list()? {
+                None => return Ok(None),
+                // Which delayed files are ready: there are none.
+                Some(lines) if lines.iter().any(|l| l == b"command=list_available_blobs") => {
+                    pktline::flush(&mut self.output)?;
+                    self.send(&["status=success"])?;
+                }
+                Some(lines) => break lines,
+            }
+        };
         let (mut direction, mut path) = (None, None);
         let (mut can_delay, mut reference, mut treeish, mut blob) = (false, None, None, None);
         for line in lines {

@@ -161,7 +161,9 @@ impl From<crate::store::Error> for Error {
             E::Fsio(inner) => inner.into(),
             E::Index(inner) => inner.into(),
             E::Interrupted(inner) => inner.into(),
-            E::Changed { .. } => Self::of(Kind::NotFound, &e).hint("wait until nothing writes to it, then run this again"),
+            E::Changed { .. } => {
+                Self::of(Kind::NotFound, &e).hint("wait until nothing writes to it, then run this again")
+            }
             E::Input { .. } => Self::of(Kind::Io, &e),
             E::Missing { .. } => Self::of(Kind::Integrity, &e).hint("`clade pull` fetches what remotes have"),
             _ => Self::of(Kind::Integrity, &e)
@@ -204,8 +206,11 @@ impl From<crate::remote::Error> for Error {
             E::Interrupted => crate::progress::Interrupted.into(),
             E::NewerNeeded { .. } => Self::of(Kind::NotFound, &e).hint("use the newer clade that wrote it"),
             E::Unsupported { .. } => Self::of(Kind::Usage, &e).hint("a remote is a folder, as a path or file:// URL"),
-            E::NotARemote { .. } => Self::of(Kind::Remote, &e).hint("check the path, and that the disk is mounted; `clade remote list` shows what is configured"),
-            E::NotExclusive { .. } => Self::of(Kind::Remote, &e).hint("choose another place: this one would lose pushes"),
+            E::NotARemote { .. } => Self::of(Kind::Remote, &e)
+                .hint("check the path, and that the disk is mounted; `clade remote list` shows what is configured"),
+            E::NotExclusive { .. } => {
+                Self::of(Kind::Remote, &e).hint("choose another place: this one would lose pushes")
+            }
             _ if e.is_integrity() => Self::of(Kind::Integrity, &e),
             _ => Self::of(Kind::Remote, &e).hint("run the same command again: it goes on where it stopped"),
         }
@@ -224,8 +229,9 @@ impl From<crate::transfer::Error> for Error {
                 if out.message.contains(&location) { out } else { out.context(format!("remote {location}")) }
             }
             E::TooManyRaces { .. } => Self::of(Kind::Remote, &e).hint("run the same command again"),
-            E::Absent { .. } | E::NoVersion { .. } => Self::of(Kind::Integrity, &e)
-                .hint("ask who committed it to run `clade push`, or add the remote that has it: `clade remote add NAME URL`"),
+            E::Absent { .. } | E::NoVersion { .. } => Self::of(Kind::Integrity, &e).hint(
+                "ask who committed it to run `clade push`, or add the remote that has it: `clade remote add NAME URL`",
+            ),
             _ => Self::of(Kind::Integrity, &e),
         }
     }
@@ -235,9 +241,8 @@ impl From<crate::lineage::Error> for Error {
     fn from(e: crate::lineage::Error) -> Self {
         let out = Self::of(Kind::NotFound, &e);
         match e {
-            crate::lineage::Error::MissingPage { .. } => {
-                out.hint("`clade pull` fetches the pages that remotes have; without them the answer would be incomplete")
-            }
+            crate::lineage::Error::MissingPage { .. } => out
+                .hint("`clade pull` fetches the pages that remotes have; without them the answer would be incomplete"),
             _ => out.hint("`clade log` lists what is known"),
         }
     }
@@ -257,7 +262,8 @@ impl From<crate::repo::Error> for Error {
             E::Interrupted(inner) => inner.into(),
             E::Lineage(inner) => inner.into(),
             E::NotInitialised { .. } => Self::of(Kind::NotFound, &e).hint("run `clade init` here once"),
-            E::Config { .. } => Self::of(Kind::NotFound, &e).hint("repair the file, or take it from git: `git checkout -- .clade/config.toml`"),
+            E::Config { .. } => Self::of(Kind::NotFound, &e)
+                .hint("repair the file, or take it from git: `git checkout -- .clade/config.toml`"),
             E::UnknownName { ref candidates, .. } | E::AmbiguousName { ref candidates, .. } => {
                 let mut out = Self::of(Kind::NotFound, &e);
                 if candidates.is_empty() {

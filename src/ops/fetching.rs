@@ -39,7 +39,9 @@ pub fn try_ensure(repo: &Repo, wanted: &[Wanted]) -> Result<BTreeMap<FileId, Str
 fn explain(absent: &[Wanted], failed: &[Error]) -> Error {
     let message = match absent {
         [one] => format!("the bytes of {} are not in this clone's store", one.file),
-        many => format!("the bytes of {} files are not in this clone's store, the first is {}", many.len(), many[0].file),
+        many => {
+            format!("the bytes of {} files are not in this clone's store, the first is {}", many.len(), many[0].file)
+        }
     };
     match failed.first() {
         Some(e) => {
@@ -47,8 +49,9 @@ fn explain(absent: &[Wanted], failed: &[Error]) -> Error {
             out.causes.push(e.to_string());
             out.hint("try again when the remote can be reached")
         }
-        None => Error::integrity(message + " and at no remote")
-            .hint("ask who committed it to run `clade push`, or add the remote that has it: `clade remote add NAME URL`"),
+        None => Error::integrity(message + " and at no remote").hint(
+            "ask who committed it to run `clade push`, or add the remote that has it: `clade remote add NAME URL`",
+        ),
     }
 }
 

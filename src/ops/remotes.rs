@@ -61,15 +61,19 @@ pub fn writable(repo: &Repo, git_remote: &str) -> Result<Vec<ChunkRemote>> {
     }
     let remotes = repo.git.remotes()?;
     let found = remotes.iter().find(|r| r.name == git_remote || r.url == git_remote);
-    let by_path = git::Remote { name: git_remote.to_owned(), url: git_remote.to_owned(), push_url: git_remote.to_owned() };
+    let by_path =
+        git::Remote { name: git_remote.to_owned(), url: git_remote.to_owned(), push_url: git_remote.to_owned() };
     match beside(repo, found.unwrap_or(&by_path))? {
         Some(dir) => Ok(vec![ChunkRemote {
             name: git_remote.to_owned(),
             url: dir.to_string_lossy().into_owned(),
             implied: true,
         }]),
-        None => Err(Error::new(Kind::NotFound, format!("no remote for the bytes is configured, and git remote {git_remote:?} is not a folder"))
-            .hint("add a place for the bytes: `clade remote add NAME URL`")),
+        None => Err(Error::new(
+            Kind::NotFound,
+            format!("no remote for the bytes is configured, and git remote {git_remote:?} is not a folder"),
+        )
+        .hint("add a place for the bytes: `clade remote add NAME URL`")),
     }
 }
 
@@ -118,7 +122,8 @@ pub fn add(repo: &Repo, name: &str, url: &str) -> Result<RemoteAddOutcome> {
             .hint(format!("`clade remote remove {name}` forgets it; its bytes stay where they are")));
     }
     // A relative path means the same from every folder only when it is made absolute.
-    let url = if url.contains("://") { url.to_owned() } else { repo.context.cwd.join(url).to_string_lossy().into_owned() };
+    let url =
+        if url.contains("://") { url.to_owned() } else { repo.context.cwd.join(url).to_string_lossy().into_owned() };
     let opened = Remote::create(&url, u32::from(crate::chunk::Profile::One.number()))?;
     let view = RemoteView::open(opened, &repo.layout.dir)?;
     repo.git.set_config(&format!("{PREFIX}{name}.url"), &url)?;

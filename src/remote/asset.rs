@@ -110,9 +110,7 @@ impl AssetEntry {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut ids = Vec::with_capacity(self.records.len() * ID_LEN);
-        self.records
-            .iter()
-            .for_each(|r| ids.extend_from_slice(r.id.as_bytes()));
+        self.records.iter().for_each(|r| ids.extend_from_slice(r.id.as_bytes()));
         wire::encode(&Wire {
             v: ASSET_VERSION,
             form: self.content.form().to_owned(),
@@ -121,11 +119,7 @@ impl AssetEntry {
             file_count: self.file_count,
             inline: self.inline.clone(),
             packs: self.packs.clone(),
-            frames: self
-                .frames
-                .iter()
-                .map(|f| (f.pack, f.offset, f.len))
-                .collect(),
+            frames: self.frames.iter().map(|f| (f.pack, f.offset, f.len)).collect(),
             record_kinds: self.records.iter().map(|r| r.kind).collect(),
             record_ids: ids,
             record_places: self.records.iter().map(|r| (r.frame, r.record)).collect(),
@@ -138,10 +132,7 @@ impl AssetEntry {
     /// [`Error::Malformed`] when columns differ in length, an index points nowhere, a frame does not fit a
     /// pack, or frames or records are not strictly ascending.
     pub fn decode(key: &str, bytes: &[u8]) -> Result<Self> {
-        let bad = |detail: &str| Error::Malformed {
-            key: key.to_owned(),
-            detail: detail.to_owned(),
-        };
+        let bad = |detail: &str| Error::Malformed { key: key.to_owned(), detail: detail.to_owned() };
         let wire: Wire = wire::decode(key, wire::open(key, bytes, ASSET_VERSION)?)?;
         let content = content(&wire.form, wire.id).map_err(|e| bad(&e))?;
         let (ids, rest) = wire.record_ids.as_chunks::<ID_LEN>();
@@ -149,11 +140,8 @@ impl AssetEntry {
         if !rest.is_empty() || ids.len() != count || wire.record_kinds.len() != count {
             return Err(bad("the record columns differ in length"));
         }
-        let frames: Vec<FrameRef> = wire
-            .frames
-            .into_iter()
-            .map(|(pack, offset, len)| FrameRef { pack, offset, len })
-            .collect();
+        let frames: Vec<FrameRef> =
+            wire.frames.into_iter().map(|(pack, offset, len)| FrameRef { pack, offset, len }).collect();
         for frame in &frames {
             if frame.pack as usize >= wire.packs.len() {
                 return Err(bad("a frame in a pack that is not listed"));
@@ -197,9 +185,7 @@ impl AssetEntry {
     /// Where the record of `kind` keyed by `id` is.
     #[must_use]
     pub fn find(&self, kind: u8, id: &Digest) -> Option<&RecordPlace> {
-        let at = self
-            .records
-            .binary_search_by(|r| (r.kind, r.id).cmp(&(kind, *id)));
+        let at = self.records.binary_search_by(|r| (r.kind, r.id).cmp(&(kind, *id)));
         at.ok().and_then(|i| self.records.get(i))
     }
 
@@ -215,11 +201,7 @@ impl AssetEntry {
     pub fn range(&self, index: u32) -> Option<RangeRequest> {
         let frame = self.frames.get(index as usize)?;
         let pack = self.packs.get(frame.pack as usize)?;
-        Some(RangeRequest {
-            key: Key::Pack(pack.sid, pack.pack),
-            offset: frame.offset,
-            len: u64::from(frame.len),
-        })
+        Some(RangeRequest { key: Key::Pack(pack.sid, pack.pack), offset: frame.offset, len: u64::from(frame.len) })
     }
 }
 
@@ -269,37 +251,14 @@ mod tests {
     use crate::id::FileId;
 
     fn sample() -> AssetEntry {
-        let record = |kind, id: u8, frame, record| RecordPlace {
-            kind,
-            id: Digest([id; 32]),
-            frame,
-            record,
-        };
+        let record = |kind, id: u8, frame, record| RecordPlace { kind, id: Digest([id; 32]), frame, record };
         AssetEntry {
             content: ContentId::File(FileId([9; 32])),
             size_bytes: 300,
             file_count: 1,
-            inline: vec![InlineRecord {
-                kind: 2,
-                id: Digest([9; 32]),
-                bytes: b"recipe".to_vec(),
-            }],
-            packs: vec![PackPlace {
-                sid: SessionId([1; 16]),
-                pack: PackId([2; 16]),
-            }],
-            frames: vec![
-                FrameRef {
-                    pack: 0,
-                    offset: 64,
-                    len: 100,
-                },
-                FrameRef {
-                    pack: 0,
-                    offset: 164,
-                    len: 5,
-                },
-            ],
+            inline: vec![InlineRecord { kind: 2, id: Digest([9; 32]), bytes: b"recipe".to_vec() }],
+            packs: vec![PackPlace { sid: SessionId([1; 16]), pack: PackId([2; 16]) }],
+            frames: vec![FrameRef { pack: 0, offset: 64, len: 100 }, FrameRef { pack: 0, offset: 164, len: 5 }],
             records: vec![record(1, 3, 1, 0), record(1, 4, 0, 0), record(2, 1, 0, 1)],
         }
     }
@@ -329,13 +288,7 @@ mod tests {
         for (n, spoil) in spoil.iter().enumerate() {
             let mut entry = sample();
             spoil(&mut entry);
-            assert!(
-                matches!(
-                    AssetEntry::decode("k", &entry.encode()),
-                    Err(Error::Malformed { .. })
-                ),
-                "{n}"
-            );
+            assert!(matches!(AssetEntry::decode("k", &entry.encode()), Err(Error::Malformed { .. })), "{n}");
         }
     }
 }

@@ -40,10 +40,7 @@ fn probe_twice(transport: &Transport, name: &str) -> Result<()> {
         return Err(not_exclusive(transport, "a key was created twice"));
     }
     if transport.get_limited(&key, MAX_PROBE_BYTES)? != Some(first) {
-        return Err(not_exclusive(
-            transport,
-            "a refused creation changed the key",
-        ));
+        return Err(not_exclusive(transport, "a refused creation changed the key"));
     }
     Ok(())
 }
@@ -61,11 +58,7 @@ fn probe_race(transport: &Transport, name: &str) -> Result<()> {
         racers
             .into_iter()
             .map(|racer| {
-                racer.join().unwrap_or_else(|_| {
-                    Err(Error::Runtime {
-                        detail: "a racing request panicked".into(),
-                    })
-                })
+                racer.join().unwrap_or_else(|_| Err(Error::Runtime { detail: "a racing request panicked".into() }))
             })
             .collect()
     });
@@ -76,24 +69,15 @@ fn probe_race(transport: &Transport, name: &str) -> Result<()> {
         }
     }
     let [winner] = winners[..] else {
-        let detail = format!(
-            "{} of {RACERS} racing writers created one key",
-            winners.len()
-        );
+        let detail = format!("{} of {RACERS} racing writers created one key", winners.len());
         return Err(not_exclusive(transport, &detail));
     };
     if transport.get_limited(&key, MAX_PROBE_BYTES)? != Some(body(winner)) {
-        return Err(not_exclusive(
-            transport,
-            "the winner of a race lost its bytes",
-        ));
+        return Err(not_exclusive(transport, "the winner of a race lost its bytes"));
     }
     Ok(())
 }
 
 fn not_exclusive(transport: &Transport, detail: &str) -> Error {
-    Error::NotExclusive {
-        location: transport.location().to_owned(),
-        detail: detail.to_owned(),
-    }
+    Error::NotExclusive { location: transport.location().to_owned(), detail: detail.to_owned() }
 }

@@ -55,12 +55,7 @@ pub fn commit_push<E: From<Error>>(
             PushDecision::Commit(body) => body,
             PushDecision::Abandon => return Ok(Commit::Abandoned),
         };
-        let draft = EntryDraft {
-            writer,
-            sid: Some(session),
-            time_ms,
-            body: Body::Push(body),
-        };
+        let draft = EntryDraft { writer, sid: Some(session), time_ms, body: Body::Push(body) };
         match log.append(&draft)? {
             Append::Committed { seq } => return Ok(Commit::Committed { seq }),
             Append::Lost { .. } => {}

@@ -6,9 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{
-    BatchId, ContentId, Digest, EventId, FileId, PackId, SegmentId, SessionId, TreeId, WriterId,
-};
+use crate::id::{BatchId, ContentId, Digest, EventId, FileId, PackId, SegmentId, SessionId, TreeId, WriterId};
 use crate::remote::error::{Error, Result};
 use crate::remote::wire;
 
@@ -263,11 +261,7 @@ impl From<Root> for RootWire {
 impl TryFrom<RootWire> for Root {
     type Error = String;
     fn try_from(wire: RootWire) -> std::result::Result<Self, String> {
-        Ok(Self {
-            content: content(&wire.form, wire.id)?,
-            asset: wire.asset,
-            kind: wire.kind,
-        })
+        Ok(Self { content: content(&wire.form, wire.id)?, asset: wire.asset, kind: wire.kind })
     }
 }
 
@@ -286,12 +280,7 @@ impl From<EnvMove> for EnvWire {
 impl TryFrom<EnvWire> for EnvMove {
     type Error = String;
     fn try_from(wire: EnvWire) -> std::result::Result<Self, String> {
-        Ok(Self {
-            content: content(&wire.form, wire.id)?,
-            env: wire.env,
-            asset: wire.asset,
-            event: wire.event,
-        })
+        Ok(Self { content: content(&wire.form, wire.id)?, env: wire.env, asset: wire.asset, event: wire.event })
     }
 }
 
@@ -372,10 +361,10 @@ impl LogEntry {
             "promote" => Body::Promote(body(key, bytes)?),
             _ => Body::Unknown { kind: head.kind },
         };
-        let nonce = head.nonce.try_into().map_err(|_| Error::Malformed {
-            key: key.to_owned(),
-            detail: "the nonce does not have 16 bytes".into(),
-        })?;
+        let nonce = head
+            .nonce
+            .try_into()
+            .map_err(|_| Error::Malformed { key: key.to_owned(), detail: "the nonce does not have 16 bytes".into() })?;
         Ok(Self {
             seq: head.seq,
             prev: head.prev,

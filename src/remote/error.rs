@@ -158,13 +158,7 @@ impl Error {
     /// Whether bytes at the remote were found to be wrong or missing where they must be.
     #[must_use]
     pub fn is_integrity(&self) -> bool {
-        matches!(
-            self,
-            Self::Corrupt { .. }
-                | Self::Malformed { .. }
-                | Self::LogGap { .. }
-                | Self::LogRolledBack { .. }
-        )
+        matches!(self, Self::Corrupt { .. } | Self::Malformed { .. } | Self::LogGap { .. } | Self::LogRolledBack { .. })
     }
 
     /// Names the meaning of a reply of `object_store`.
@@ -174,23 +168,19 @@ impl Error {
         let detail = reply.to_string();
         match reply {
             E::NotFound { .. } => Self::NotFound { key },
-            E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-                Self::PermissionDenied { key, detail }
-            }
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => Self::PermissionDenied { key, detail },
             E::NotSupported { .. } | E::NotImplemented { .. } => Self::Unsupported { what: detail },
             E::InvalidPath { .. } => Self::Malformed { key, detail },
             _ => match io_kind(reply) {
-                Some(
-                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem,
-                ) => Self::PermissionDenied { key, detail },
-                Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
-                    Self::Full { key }
+                Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => {
+                    Self::PermissionDenied { key, detail }
                 }
+                Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => Self::Full { key },
                 Some(std::io::ErrorKind::NotFound) => Self::NotFound { key },
                 Some(std::io::ErrorKind::NotADirectory) if op == "read" => Self::NotFound { key },
-                Some(std::io::ErrorKind::NotADirectory) => Self::Unsupported {
-                    what: format!("a file where {key} needs a directory"),
-                },
+                Some(std::io::ErrorKind::NotADirectory) => {
+                    Self::Unsupported { what: format!("a file where {key} needs a directory") }
+                }
                 _ => Self::Unreachable { op, key, detail },
             },
         }

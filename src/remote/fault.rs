@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 use crate::remote::request::Limits;
@@ -72,22 +72,13 @@ impl Rule {
     /// The first matching request fails.
     #[must_use]
     pub fn once(op: Op, key_part: &str, fault: Fault) -> Self {
-        Self {
-            op,
-            key_part: key_part.to_owned(),
-            after: 0,
-            times: 1,
-            fault,
-        }
+        Self { op, key_part: key_part.to_owned(), after: 0, times: 1, fault }
     }
 
     /// All matching requests fail.
     #[must_use]
     pub fn always(op: Op, key_part: &str, fault: Fault) -> Self {
-        Self {
-            times: usize::MAX,
-            ..Self::once(op, key_part, fault)
-        }
+        Self { times: usize::MAX, ..Self::once(op, key_part, fault) }
     }
 
     /// Lets `n` matching requests pass first.
@@ -108,10 +99,7 @@ impl Faulty {
     /// `inner` without faults so far.
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self {
-            inner,
-            rules: Arc::default(),
-        }
+        Self { inner, rules: Arc::default() }
     }
 
     /// An empty store in memory without faults so far.
@@ -123,12 +111,7 @@ impl Faulty {
     /// A transport over this store whose deadlines and waits are short enough for tests.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        let limits = Limits {
-            attempts: 4,
-            backoff_ms: 1,
-            stall_ms: 100,
-            slowest_write_bytes_per_s: 1 << 30,
-        };
+        let limits = Limits { attempts: 4, backoff_ms: 1, stall_ms: 100, slowest_write_bytes_per_s: 1 << 30 };
         Transport::new(Arc::new(self.clone()), "faulty", true, limits)
     }
 
@@ -179,37 +162,22 @@ impl Faulty {
                 let spoilt = spoil(&Bytes::from(payload), fault);
                 self.inner.put_opts(at, spoilt.into(), opts).await
             }
-            Some(Fault::Overwrite) => {
-                self.inner
-                    .put_opts(at, payload, PutOptions::default())
-                    .await
-            }
+            Some(Fault::Overwrite) => self.inner.put_opts(at, payload, PutOptions::default()).await,
             Some(fault) => Err(refusal(at, fault).await),
         }
     }
 
     async fn get(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        let ops: &[Op] = if options.head {
-            &[Op::Get, Op::Head]
-        } else {
-            &[Op::Get]
-        };
+        let ops: &[Op] = if options.head { &[Op::Get, Op::Head] } else { &[Op::Get] };
         match self.due(ops, at.as_ref()) {
             None => self.inner.get_opts(at, options).await,
             Some(fault @ (Fault::Short(_) | Fault::Flip(_))) => {
                 let result = self.inner.get_opts(at, options).await?;
                 let (meta, range) = (result.meta.clone(), result.range.clone());
-                let (attributes, extensions) =
-                    (result.attributes.clone(), result.extensions.clone());
+                let (attributes, extensions) = (result.attributes.clone(), result.extensions.clone());
                 let spoilt = spoil(&result.bytes().await?, fault);
                 let body = stream::once(async move { Ok(spoilt) }).boxed();
-                Ok(GetResult {
-                    payload: GetResultPayload::Stream(body),
-                    meta,
-                    range,
-                    attributes,
-                    extensions,
-                })
+                Ok(GetResult { payload: GetResultPayload::Stream(body), meta, range, attributes, extensions })
             }
             Some(Fault::FailAfter) => {
                 self.inner.get_opts(at, options).await?;
@@ -236,31 +204,19 @@ fn spoil(bytes: &Bytes, fault: Fault) -> Bytes {
 async fn refusal(at: &Path, fault: Fault) -> object_store::Error {
     match fault {
         Fault::Conflict => conflict(at),
-        Fault::Missing => object_store::Error::NotFound {
-            path: at.to_string(),
-            source: "by schedule".into(),
-        },
-        Fault::Denied => object_store::Error::PermissionDenied {
-            path: at.to_string(),
-            source: "by schedule".into(),
-        },
+        Fault::Missing => object_store::Error::NotFound { path: at.to_string(), source: "by schedule".into() },
+        Fault::Denied => object_store::Error::PermissionDenied { path: at.to_string(), source: "by schedule".into() },
         Fault::Stall => std::future::pending().await,
         _ => broken("the connection broke before the request"),
     }
 }
 
 fn conflict(at: &Path) -> object_store::Error {
-    object_store::Error::AlreadyExists {
-        path: at.to_string(),
-        source: "by schedule".into(),
-    }
+    object_store::Error::AlreadyExists { path: at.to_string(), source: "by schedule".into() }
 }
 
 fn broken(detail: &'static str) -> object_store::Error {
-    object_store::Error::Generic {
-        store: "faulty",
-        source: detail.into(),
-    }
+    object_store::Error::Generic { store: "faulty", source: detail.into() }
 }
 
 impl fmt::Display for Faulty {
@@ -298,11 +254,7 @@ impl ObjectStore for Faulty {
         self.inner.put_multipart_opts(location, opts)
     }
 
-    fn get_opts<'s, 'p, 'f>(
-        &'s self,
-        location: &'p Path,
-        options: GetOptions,
-    ) -> BoxFuture<'f, Result<GetResult>>
+    fn get_opts<'s, 'p, 'f>(&'s self, location: &'p Path, options: GetOptions) -> BoxFuture<'f, Result<GetResult>>
     where
         's: 'f,
         'p: 'f,
@@ -311,10 +263,7 @@ impl ObjectStore for Faulty {
         Box::pin(self.get(location, options))
     }
 
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(locations)
     }
 
@@ -326,10 +275,7 @@ impl ObjectStore for Faulty {
         }
     }
 
-    fn list_with_delimiter<'s, 'p, 'f>(
-        &'s self,
-        prefix: Option<&'p Path>,
-    ) -> BoxFuture<'f, Result<ListResult>>
+    fn list_with_delimiter<'s, 'p, 'f>(&'s self, prefix: Option<&'p Path>) -> BoxFuture<'f, Result<ListResult>>
     where
         's: 'f,
         'p: 'f,

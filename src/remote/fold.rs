@@ -59,9 +59,7 @@ impl Fold {
     /// Whether a push may rely on `pack`: committed, not condemned, not swept.
     #[must_use]
     pub fn is_usable(&self, pack: &PackId) -> bool {
-        self.packs
-            .get(pack)
-            .is_some_and(|p| !p.condemned && !p.swept)
+        self.packs.get(pack).is_some_and(|p| !p.condemned && !p.swept)
     }
 
     /// Packs that a push may rely on.
@@ -175,9 +173,6 @@ impl Fold {
     }
 
     fn violation(&mut self, seq: u64, what: &str) {
-        self.violations.push(Violation {
-            seq,
-            what: what.to_owned(),
-        });
+        self.violations.push(Violation { seq, what: what.to_owned() });
     }
 }

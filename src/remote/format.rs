@@ -73,9 +73,7 @@ impl Format {
     pub fn load(transport: &Transport) -> Result<Self> {
         match transport.get_limited(&Key::Format, MAX_REMOTE_SMALL_BYTES as u64)? {
             Some(bytes) => Self::decode(&bytes),
-            None => Err(Error::NotARemote {
-                location: transport.location().to_owned(),
-            }),
+            None => Err(Error::NotARemote { location: transport.location().to_owned() }),
         }
     }
 
@@ -92,10 +90,7 @@ impl Format {
 fn check(needs: &[String]) -> Result<()> {
     match needs.iter().find(|n| !KNOWN_NEEDS.contains(&n.as_str())) {
         None => Ok(()),
-        Some(need) => Err(Error::NewerNeeded {
-            key: Key::Format.to_string(),
-            need: need.clone(),
-        }),
+        Some(need) => Err(Error::NewerNeeded { key: Key::Format.to_string(), need: need.clone() }),
     }
 }
 
@@ -115,21 +110,12 @@ mod tests {
         ));
         format.needs_read.push("sun".into());
         assert!(format.check_read().is_err());
-        assert_eq!(
-            Format::decode(&format.encode()).expect("reads back"),
-            format
-        );
+        assert_eq!(Format::decode(&format.encode()).expect("reads back"), format);
     }
 
     #[test]
     fn a_later_version_is_named_as_such() {
-        let format = Format {
-            v: 2,
-            ..Format::new(1)
-        };
-        assert!(matches!(
-            Format::decode(&format.encode()),
-            Err(Error::NewerNeeded { .. })
-        ));
+        let format = Format { v: 2, ..Format::new(1) };
+        assert!(matches!(Format::decode(&format.encode()), Err(Error::NewerNeeded { .. })));
     }
 }

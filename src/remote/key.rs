@@ -54,9 +54,6 @@ mod tests {
             Key::Pack(SessionId([1; 16]), PackId([0xab; 16])).to_string(),
             format!("packs/{}/{}", "01".repeat(16), "ab".repeat(16))
         );
-        assert_eq!(
-            Key::Asset(ContentId::File(FileId([2; 32]))).to_string(),
-            format!("assets/f-{}", "02".repeat(32))
-        );
+        assert_eq!(Key::Asset(ContentId::File(FileId([2; 32]))).to_string(), format!("assets/f-{}", "02".repeat(32)));
     }
 }

@@ -26,9 +26,7 @@ impl Location {
     /// # Errors
     /// [`Error::Unsupported`] for any other scheme, and for `host:path`.
     pub fn parse(text: &str) -> Result<Self> {
-        let unsupported = |what: &str| Error::Unsupported {
-            what: format!("remote {text:?}: {what}"),
-        };
+        let unsupported = |what: &str| Error::Unsupported { what: format!("remote {text:?}: {what}") };
         if text.is_empty() {
             return Err(unsupported("an empty location"));
         }
@@ -38,9 +36,7 @@ impl Location {
             }
             let path = rest.strip_prefix("localhost").unwrap_or(rest);
             if !path.starts_with('/') {
-                return Err(unsupported(
-                    "a file URL with a host or without an absolute path",
-                ));
+                return Err(unsupported("a file URL with a host or without an absolute path"));
             }
             let path = percent_decode(path).ok_or_else(|| unsupported("a bad percent code"))?;
             return Ok(Self::Directory(path.into()));
@@ -50,9 +46,7 @@ impl Location {
             && !host.contains('/')
             && host.len() > 1
         {
-            return Err(unsupported(
-                "ssh; write ./ before a path that holds a colon",
-            ));
+            return Err(unsupported("ssh; write ./ before a path that holds a colon"));
         }
         Ok(Self::Directory(text.into()))
     }
@@ -95,12 +89,9 @@ impl Location {
 /// Makes `dir` by creating a probe below it: the transport makes, and syncs, the directories above.
 fn create_directory(dir: &Path, limits: Limits) -> Result<()> {
     let name = dir.display().to_string();
-    let unusable = |detail: String| Error::Unsupported {
-        what: format!("remote directory {name:?}: {detail}"),
-    };
+    let unusable = |detail: String| Error::Unsupported { what: format!("remote directory {name:?}: {detail}") };
     let absolute = std::path::absolute(dir).map_err(|e| unusable(e.to_string()))?;
-    let prefix = object_store::path::Path::from_absolute_path(&absolute)
-        .map_err(|e| unusable(e.to_string()))?;
+    let prefix = object_store::path::Path::from_absolute_path(&absolute).map_err(|e| unusable(e.to_string()))?;
     let root = LocalFileSystem::new().with_fsync(true);
     let store = object_store::prefix::PrefixStore::new(root, prefix);
     let transport = Transport::new(Arc::new(store), &name, true, limits);
@@ -147,18 +138,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_unsupported() {
-        for text in [
-            "s3://bucket/x",
-            "",
-            "host:path",
-            "file://far/x",
-            "file:///a%zz",
-            "file:///a%2",
-        ] {
-            assert!(
-                matches!(Location::parse(text), Err(Error::Unsupported { .. })),
-                "{text}"
-            );
+        for text in ["s3://bucket/x", "", "host:path", "file://far/x", "file:///a%zz", "file:///a%2"] {
+            assert!(matches!(Location::parse(text), Err(Error::Unsupported { .. })), "{text}");
         }
     }
 }

@@ -75,12 +75,8 @@ impl Log {
     /// [`Error::Corrupt`] where the chain breaks, [`Error::LogGap`] where an entry is missing,
     /// [`Error::LogRolledBack`] when the remote lacks an entry of `known`.
     pub fn open(transport: &Transport, known: Vec<Bytes>) -> Result<Self> {
-        let mut log = Self {
-            transport: transport.clone(),
-            head: NO_PREVIOUS,
-            fold: Fold::default(),
-            fresh: Vec::new(),
-        };
+        let mut log =
+            Self { transport: transport.clone(), head: NO_PREVIOUS, fold: Fold::default(), fresh: Vec::new() };
         for bytes in known {
             log.add(bytes)?;
         }
@@ -159,11 +155,7 @@ impl Log {
         let key = Key::Log(seq);
         let limit_bytes = MAX_LOG_ENTRY_BYTES as u64;
         if bytes.len() as u64 > limit_bytes {
-            return Err(Error::TooLarge {
-                key: key.to_string(),
-                actual_bytes: bytes.len() as u64,
-                limit_bytes,
-            });
+            return Err(Error::TooLarge { key: key.to_string(), actual_bytes: bytes.len() as u64, limit_bytes });
         }
         match self.transport.create_settled(&key, &bytes, limit_bytes)? {
             Settled::Other(held) => {
@@ -176,9 +168,7 @@ impl Log {
             Settled::Same => {}
             Settled::Created => {
                 // The commit point is read back: a remote that only says "created" is found out here.
-                let held = self.read(seq)?.ok_or_else(|| Error::NotFound {
-                    key: key.to_string(),
-                })?;
+                let held = self.read(seq)?.ok_or_else(|| Error::NotFound { key: key.to_string() })?;
                 same(&key.to_string(), Digest::of(&bytes), Digest::of(&held))?;
             }
         }
@@ -209,18 +199,13 @@ impl Log {
             return Err(Error::PackNotUsable { pack: stray.pack });
         }
         if let Some(stray) = segments.iter().find(|s| Some(s.sid) != draft.sid) {
-            return Err(Error::ForeignSegment {
-                segment: stray.segment,
-            });
+            return Err(Error::ForeignSegment { segment: stray.segment });
         }
         let Body::Push(push) = &draft.body else {
             return Ok(());
         };
         let own: std::collections::BTreeSet<_> = push.packs.iter().map(|p| p.pack).collect();
-        let bad = push
-            .uses
-            .iter()
-            .find(|used| !own.contains(&used.pack) && !self.fold.is_usable(&used.pack));
+        let bad = push.uses.iter().find(|used| !own.contains(&used.pack) && !self.fold.is_usable(&used.pack));
         match bad {
             Some(used) => Err(Error::PackNotUsable { pack: used.pack }),
             None => Ok(()),
@@ -242,11 +227,7 @@ impl Log {
         same(&key, self.head, entry.prev)?;
         self.head = Digest::of(&bytes);
         self.fold.add(&entry);
-        self.fresh.push(VerifiedEntry {
-            entry,
-            digest: self.head,
-            bytes,
-        });
+        self.fresh.push(VerifiedEntry { entry, digest: self.head, bytes });
         Ok(())
     }
 
@@ -292,15 +273,13 @@ impl Log {
     }
 
     fn get(&self, seq: u64) -> Result<Option<Bytes>> {
-        self.transport
-            .get_limited(&Key::Log(seq), MAX_LOG_ENTRY_BYTES as u64)
+        self.transport.get_limited(&Key::Log(seq), MAX_LOG_ENTRY_BYTES as u64)
     }
 
     /// The newest entry by doubling steps, then bisection. A stale reply makes the answer too small, which
     /// costs a writer a lost slot and a reader nothing but freshness.
     fn find_head(&self, hint: Option<u64>) -> Result<u64> {
-        let exists =
-            |seq: u64| -> Result<bool> { Ok(self.transport.head(&Key::Log(seq))?.is_some()) };
+        let exists = |seq: u64| -> Result<bool> { Ok(self.transport.head(&Key::Log(seq))?.is_some()) };
         let mut low = self.fold.seq;
         if let Some(seq) = hint
             && seq > low
@@ -339,29 +318,20 @@ impl Log {
     }
 
     fn leave_hint(&self) {
-        let hint = wire::encode(&Hint {
-            v: HINT_VERSION,
-            seq: self.fold.seq,
-        });
+        let hint = wire::encode(&Hint { v: HINT_VERSION, seq: self.fold.seq });
         // Advisory: a writer that may not write it, or loses it, has still committed.
         let _ = self.transport.put_hint(hint.into());
     }
 }
 
 fn next(seq: u64) -> Result<u64> {
-    seq.checked_add(1).ok_or_else(|| Error::Malformed {
-        key: Key::Log(seq).to_string(),
-        detail: "the log is full".into(),
-    })
+    seq.checked_add(1)
+        .ok_or_else(|| Error::Malformed { key: Key::Log(seq).to_string(), detail: "the log is full".into() })
 }
 
 fn same(key: &str, expected: Digest, actual: Digest) -> Result<()> {
     if expected == actual {
         return Ok(());
     }
-    Err(Error::Corrupt {
-        key: key.to_owned(),
-        expected: expected.to_string(),
-        actual: actual.to_string(),
-    })
+    Err(Error::Corrupt { key: key.to_owned(), expected: expected.to_string(), actual: actual.to_string() })
 }

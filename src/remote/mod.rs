@@ -31,14 +31,12 @@ mod session;
 mod transport;
 mod wire;
 
-pub use asset::{
-    AssetEntry, FrameRef, InlineRecord, PackPlace, RecordPlace, fetch_asset, publish_asset,
-};
+pub use asset::{AssetEntry, FrameRef, InlineRecord, PackPlace, RecordPlace, fetch_asset, publish_asset};
 pub use canary::check_create_if_absent;
 pub use commit::{Commit, PushDecision, commit_push};
 pub use entry::{
-    Body, EntryDraft, EnvMove, Fence, GitRef, LogEntry, Mark, PackRef, PackUse, Promote, PushBody,
-    Release, Root, SegmentRef, Sweep,
+    Body, EntryDraft, EnvMove, Fence, GitRef, LogEntry, Mark, PackRef, PackUse, Promote, PushBody, Release, Root,
+    SegmentRef, Sweep,
 };
 pub use error::{Error, Result};
 pub use fold::{Fold, PackState, Violation};

@@ -81,10 +81,7 @@ pub fn read_ranges<E: From<Error>>(
     mut deliver: impl FnMut(usize, Bytes) -> std::result::Result<(), E>,
 ) -> std::result::Result<ReadStats, E> {
     let reads = plan(requests, options)?;
-    let stats = ReadStats {
-        reads: reads.len() as u64,
-        read_bytes: reads.iter().map(|r| r.end - r.start).sum(),
-    };
+    let stats = ReadStats { reads: reads.len() as u64, read_bytes: reads.iter().map(|r| r.end - r.start).sum() };
     let streams = options.streams.max(1);
     let mut failed: Option<E> = None;
     let outcome: Result<()> = wait(async {
@@ -103,9 +100,7 @@ pub fn read_ranges<E: From<Error>>(
                 if let Some(read) = waiting.next() {
                     running.spawn(async move {
                         let len = read.end - read.start;
-                        let bytes = transport
-                            .get_range_async(&read.key, read.start, len)
-                            .await?;
+                        let bytes = transport.get_range_async(&read.key, read.start, len).await?;
                         Ok((read, bytes))
                     });
                 }
@@ -113,9 +108,7 @@ pub fn read_ranges<E: From<Error>>(
             let Some(joined) = running.join_next().await else {
                 return Ok(());
             };
-            let (read, bytes) = joined.map_err(|e| Error::Runtime {
-                detail: e.to_string(),
-            })??;
+            let (read, bytes) = joined.map_err(|e| Error::Runtime { detail: e.to_string() })??;
             for (index, from, to) in &read.parts {
                 if options.interrupt.is_set() {
                     return Err(Error::Interrupted);
@@ -147,12 +140,10 @@ fn plan(requests: &[RangeRequest], options: &ReadOptions) -> Result<Vec<Read>> {
     for index in order {
         let request = &requests[index];
         let start = request.offset;
-        let end = start
-            .checked_add(request.len)
-            .ok_or_else(|| Error::Malformed {
-                key: request.key.to_string(),
-                detail: "a range ends beyond 2^64".into(),
-            })?;
+        let end = start.checked_add(request.len).ok_or_else(|| Error::Malformed {
+            key: request.key.to_string(),
+            detail: "a range ends beyond 2^64".into(),
+        })?;
         let part = (index, start, end);
         if let Some(last) = reads.last_mut()
             && last.key == request.key
@@ -166,12 +157,7 @@ fn plan(requests: &[RangeRequest], options: &ReadOptions) -> Result<Vec<Read>> {
                 continue;
             }
         }
-        reads.push(Read {
-            key: request.key.clone(),
-            start,
-            end,
-            parts: vec![part],
-        });
+        reads.push(Read { key: request.key.clone(), start, end, parts: vec![part] });
     }
     Ok(reads)
 }
@@ -194,35 +180,19 @@ mod tests {
     use crate::id::{PackId, SessionId};
 
     fn request(pack: u8, offset: u64, len: u64) -> RangeRequest {
-        RangeRequest {
-            key: Key::Pack(SessionId([0; 16]), PackId([pack; 16])),
-            offset,
-            len,
-        }
+        RangeRequest { key: Key::Pack(SessionId([0; 16]), PackId([pack; 16])), offset, len }
     }
 
     fn spans(requests: &[RangeRequest]) -> Vec<(u64, u64, usize)> {
         let reads = plan(requests, &ReadOptions::default()).expect("plans");
-        reads
-            .iter()
-            .map(|r| (r.start, r.end, r.parts.len()))
-            .collect()
+        reads.iter().map(|r| (r.start, r.end, r.parts.len())).collect()
     }
 
     #[test]
     fn near_ranges_join_far_ones_do_not() {
-        assert_eq!(
-            spans(&[request(1, 100, 10), request(1, 0, 50), request(2, 40, 5)]),
-            [(0, 110, 2), (40, 45, 1)]
-        );
-        assert_eq!(
-            spans(&[request(1, 0, 10), request(1, 10 + MIB, 1)]),
-            [(0, 11 + MIB, 2)]
-        );
-        assert_eq!(
-            spans(&[request(1, 0, 10), request(1, 11 + MIB, 1)]).len(),
-            2
-        );
+        assert_eq!(spans(&[request(1, 100, 10), request(1, 0, 50), request(2, 40, 5)]), [(0, 110, 2), (40, 45, 1)]);
+        assert_eq!(spans(&[request(1, 0, 10), request(1, 10 + MIB, 1)]), [(0, 11 + MIB, 2)]);
+        assert_eq!(spans(&[request(1, 0, 10), request(1, 11 + MIB, 1)]).len(), 2);
     }
 
     #[test]
@@ -231,14 +201,7 @@ mod tests {
         let got = spans(&many);
         assert_eq!(got.len(), 4);
         assert!(got.iter().all(|(start, end, _)| end - start <= 32 * MIB));
-        assert_eq!(
-            spans(&[
-                request(1, 0, 40 * MIB),
-                request(1, MIB, 10),
-                request(1, 0, 40 * MIB)
-            ]),
-            [(0, 40 * MIB, 3)]
-        );
+        assert_eq!(spans(&[request(1, 0, 40 * MIB), request(1, MIB, 10), request(1, 0, 40 * MIB)]), [(0, 40 * MIB, 3)]);
         assert!(plan(&[request(1, u64::MAX, 2)], &ReadOptions::default()).is_err());
         assert!(spans(&[]).is_empty());
     }

@@ -50,13 +50,7 @@ impl Requests {
     /// All requests, of any kind.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.gets
-            + self.ranges
-            + self.heads
-            + self.creates
-            + self.overwrites
-            + self.lists
-            + self.deletes
+        self.gets + self.ranges + self.heads + self.creates + self.overwrites + self.lists + self.deletes
     }
 
     /// Requests that change something at the remote.
@@ -81,12 +75,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            attempts: 5,
-            backoff_ms: 200,
-            stall_ms: 30_000,
-            slowest_write_bytes_per_s: 64 * 1024,
-        }
+        Self { attempts: 5, backoff_ms: 200, stall_ms: 30_000, slowest_write_bytes_per_s: 64 * 1024 }
     }
 }
 
@@ -98,8 +87,7 @@ impl Limits {
 
     pub(crate) fn write_deadline_ms(&self, size_bytes: u64) -> u64 {
         let rate = self.slowest_write_bytes_per_s.max(1);
-        self.stall_ms
-            .saturating_add(size_bytes.saturating_mul(1000) / rate)
+        self.stall_ms.saturating_add(size_bytes.saturating_mul(1000) / rate)
     }
 }
 

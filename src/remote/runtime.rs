@@ -22,9 +22,7 @@ fn runtime() -> Result<&'static Runtime> {
                 .map_err(|e| e.to_string())
         })
         .as_ref()
-        .map_err(|detail| Error::Runtime {
-            detail: detail.clone(),
-        })
+        .map_err(|detail| Error::Runtime { detail: detail.clone() })
 }
 
 /// Runs `future` to its end on the calling thread; what it spawns runs on the workers.

@@ -61,19 +61,8 @@ pub struct Session {
 
 impl Session {
     /// Opens a session: writes `sessions/<session>`. `log_seq` is the newest entry that was read.
-    pub fn create(
-        transport: &Transport,
-        writer: WriterId,
-        started_ms: u64,
-        log_seq: u64,
-    ) -> Result<Self> {
-        let info = SessionInfo {
-            v: SESSION_VERSION,
-            sid: SessionId::new_v7(),
-            writer,
-            started_ms,
-            log_seq,
-        };
+    pub fn create(transport: &Transport, writer: WriterId, started_ms: u64, log_seq: u64) -> Result<Self> {
+        let info = SessionInfo { v: SESSION_VERSION, sid: SessionId::new_v7(), writer, started_ms, log_seq };
         let key = Key::Session(info.sid);
         let bytes = Bytes::from(info.encode());
         match transport.create_settled(&key, &bytes, MAX_REMOTE_SMALL_BYTES as u64)? {
@@ -99,16 +88,8 @@ impl Session {
     }
 
     fn over(transport: &Transport, info: SessionInfo) -> Self {
-        let read_back = if transport.is_local() {
-            ReadBack::Digest
-        } else {
-            ReadBack::Size
-        };
-        Self {
-            transport: transport.clone(),
-            info,
-            read_back,
-        }
+        let read_back = if transport.is_local() { ReadBack::Digest } else { ReadBack::Size };
+        Self { transport: transport.clone(), info, read_back }
     }
 
     /// The same session with another check of its uploads. The default is [`ReadBack::Digest`] where that
@@ -139,24 +120,14 @@ impl Session {
     pub fn upload_pack(&self, pack: PackId, bytes: &Bytes) -> Result<PackRef> {
         let key = Key::Pack(self.info.sid, pack);
         let blake3 = self.upload(&key, bytes, MAX_PACK_BYTES)?;
-        Ok(PackRef {
-            sid: self.info.sid,
-            pack,
-            size_bytes: bytes.len() as u64,
-            blake3,
-        })
+        Ok(PackRef { sid: self.info.sid, pack, size_bytes: bytes.len() as u64, blake3 })
     }
 
     /// Uploads an index segment and checks it, like [`Session::upload_pack`].
     pub fn upload_segment(&self, segment: SegmentId, bytes: &Bytes) -> Result<SegmentRef> {
         let key = Key::Segment(self.info.sid, segment);
         let blake3 = self.upload(&key, bytes, MAX_SEGMENT_BYTES)?;
-        Ok(SegmentRef {
-            sid: self.info.sid,
-            segment,
-            size_bytes: bytes.len() as u64,
-            blake3,
-        })
+        Ok(SegmentRef { sid: self.info.sid, segment, size_bytes: bytes.len() as u64, blake3 })
     }
 
     /// Whether this session has uploaded `pack`, and with what size. Presence is not correctness:
@@ -179,11 +150,7 @@ impl Session {
     fn upload(&self, key: &Key, bytes: &Bytes, limit_bytes: u64) -> Result<Digest> {
         let size = bytes.len() as u64;
         if size > limit_bytes {
-            return Err(Error::TooLarge {
-                key: key.to_string(),
-                actual_bytes: size,
-                limit_bytes,
-            });
+            return Err(Error::TooLarge { key: key.to_string(), actual_bytes: size, limit_bytes });
         }
         match self.transport.create_settled(key, bytes, size)? {
             Settled::Same => return Ok(digest(bytes)),
@@ -221,19 +188,10 @@ impl Session {
 }
 
 fn digest(bytes: &Bytes) -> Digest {
-    Digest(
-        *blake3::Hasher::new()
-            .update_rayon(bytes)
-            .finalize()
-            .as_bytes(),
-    )
+    Digest(*blake3::Hasher::new().update_rayon(bytes).finalize().as_bytes())
 }
 
 fn differs(key: &Key, expected: &Bytes, actual: &Bytes) -> Error {
     let say = |b: &Bytes| format!("{} ({} bytes)", digest(b), b.len());
-    Error::Corrupt {
-        key: key.to_string(),
-        expected: say(expected),
-        actual: say(actual),
-    }
+    Error::Corrupt { key: key.to_string(), expected: say(expected), actual: say(actual) }
 }

@@ -9,9 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
-use object_store::{
-    GetOptions, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload,
-};
+use object_store::{GetOptions, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 
 use crate::remote::error::{Error, Result};
 use crate::remote::key::Key;
@@ -180,10 +178,7 @@ impl Transport {
 
     /// The bytes of `key`; absence is [`Error::NotFound`].
     pub fn get_existing(&self, key: &Key, max_bytes: u64) -> Result<Bytes> {
-        self.get_limited(key, max_bytes)?
-            .ok_or_else(|| Error::NotFound {
-                key: key.to_string(),
-            })
+        self.get_limited(key, max_bytes)?.ok_or_else(|| Error::NotFound { key: key.to_string() })
     }
 
     /// Exactly `len` bytes of `key` from `offset`.
@@ -231,24 +226,16 @@ impl Transport {
         self.count(RequestKind::Create);
         let at = path(&key)?;
         let ms = self.inner.limits.write_deadline_ms(size);
-        let put =
-            self.inner
-                .store
-                .put_opts(&at, PutPayload::from_bytes(bytes), PutMode::Create.into());
+        let put = self.inner.store.put_opts(&at, PutPayload::from_bytes(bytes), PutMode::Create.into());
         let reply = tokio::time::timeout(Duration::from_millis(ms), put).await;
         self.inner.counters.sent.fetch_add(size, Ordering::Relaxed);
         match reply {
             Ok(Ok(_)) => Ok(Put::Created),
-            Ok(Err(
-                object_store::Error::AlreadyExists { .. }
-                | object_store::Error::Precondition { .. },
-            )) => Ok(Put::Exists),
+            Ok(Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })) => {
+                Ok(Put::Exists)
+            }
             Ok(Err(e)) => Err(Error::from_reply("create", &key, &e)),
-            Err(_) => Err(Error::Stalled {
-                op: "create",
-                key,
-                idle_ms: ms,
-            }),
+            Err(_) => Err(Error::Stalled { op: "create", key, idle_ms: ms }),
         }
     }
 
@@ -260,11 +247,7 @@ impl Transport {
             let result = self.open(&key, &at, GetOptions::new()).await?;
             let size = result.meta.size;
             if size > max_bytes {
-                return Err(Error::TooLarge {
-                    key: key.clone(),
-                    actual_bytes: size,
-                    limit_bytes: max_bytes,
-                });
+                return Err(Error::TooLarge { key: key.clone(), actual_bytes: size, limit_bytes: max_bytes });
             }
             self.body(&key, result, size).await
         });
@@ -280,10 +263,9 @@ impl Transport {
         if len == 0 {
             return Ok(Bytes::new());
         }
-        let end = offset.checked_add(len).ok_or_else(|| Error::Malformed {
-            key: text.clone(),
-            detail: "a range ends beyond 2^64".into(),
-        })?;
+        let end = offset
+            .checked_add(len)
+            .ok_or_else(|| Error::Malformed { key: text.clone(), detail: "a range ends beyond 2^64".into() })?;
         let at = path(&text)?;
         let read = self.retry(|| async {
             self.count(RequestKind::GetRange);
@@ -348,9 +330,7 @@ impl Transport {
             let mut stream = result.into_stream();
             let mut parts: Vec<Bytes> = Vec::new();
             let mut total = 0u64;
-            while let Some(part) =
-                deadline("read", key, ms, async { stream.next().await.transpose() }).await?
-            {
+            while let Some(part) = deadline("read", key, ms, async { stream.next().await.transpose() }).await? {
                 total = total.saturating_add(part.len() as u64);
                 if total > len {
                     return Err(wrong(total));
@@ -366,15 +346,8 @@ impl Transport {
             }
         };
         let got = bytes.len() as u64;
-        self.inner
-            .counters
-            .received
-            .fetch_add(got, Ordering::Relaxed);
-        if got == len {
-            Ok(bytes)
-        } else {
-            Err(wrong(got))
-        }
+        self.inner.counters.received.fetch_add(got, Ordering::Relaxed);
+        if got == len { Ok(bytes) } else { Err(wrong(got)) }
     }
 
     /// Repeats a read while its failure may pass.
@@ -401,10 +374,7 @@ impl Transport {
 }
 
 fn path(key: &str) -> Result<Path> {
-    Path::parse(key).map_err(|e| Error::Malformed {
-        key: key.to_owned(),
-        detail: e.to_string(),
-    })
+    Path::parse(key).map_err(|e| Error::Malformed { key: key.to_owned(), detail: e.to_string() })
 }
 
 async fn deadline<T>(
@@ -415,10 +385,6 @@ async fn deadline<T>(
 ) -> Result<T> {
     match tokio::time::timeout(Duration::from_millis(ms), request).await {
         Ok(reply) => reply.map_err(|e| Error::from_reply(op, key, &e)),
-        Err(_) => Err(Error::Stalled {
-            op,
-            key: key.to_owned(),
-            idle_ms: ms,
-        }),
+        Err(_) => Err(Error::Stalled { op, key: key.to_owned(), idle_ms: ms }),
     }
 }

@@ -45,16 +45,11 @@ pub(crate) fn unseal<'a>(key: &str, file: &'a [u8]) -> Result<&'a [u8]> {
 /// `bytes`, whatever lengths it claims.
 pub(crate) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
     let mut reader = rmp_serde::Deserializer::new(bytes);
-    let value = T::deserialize(&mut reader).map_err(|e| Error::Malformed {
-        key: key.to_owned(),
-        detail: e.to_string(),
-    })?;
+    let value =
+        T::deserialize(&mut reader).map_err(|e| Error::Malformed { key: key.to_owned(), detail: e.to_string() })?;
     let rest = reader.get_ref().len();
     if rest != 0 {
-        return Err(Error::Malformed {
-            key: key.to_owned(),
-            detail: format!("{rest} bytes follow its end"),
-        });
+        return Err(Error::Malformed { key: key.to_owned(), detail: format!("{rest} bytes follow its end") });
     }
     Ok(value)
 }
@@ -69,14 +64,8 @@ pub(crate) fn open<'a>(key: &str, file: &'a [u8], known: u32) -> Result<&'a [u8]
     let map = unseal(key, file)?;
     let Version { v } = decode(key, map)?;
     match v {
-        0 => Err(Error::Malformed {
-            key: key.to_owned(),
-            detail: "version 0 does not exist".into(),
-        }),
-        v if v > known => Err(Error::NewerNeeded {
-            key: key.to_owned(),
-            need: format!("version {v}"),
-        }),
+        0 => Err(Error::Malformed { key: key.to_owned(), detail: "version 0 does not exist".into() }),
+        v if v > known => Err(Error::NewerNeeded { key: key.to_owned(), need: format!("version {v}") }),
         _ => Ok(map),
     }
 }

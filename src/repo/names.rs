@@ -80,18 +80,14 @@ impl Selector {
     /// Takes what was typed apart. `known` are the names of assets; the longest that fits is meant, and a
     /// folder above known names is a name too.
     pub fn parse(text: &str, known: &BTreeSet<String>) -> Result<Self> {
-        let unknown = || Error::UnknownName {
-            what: "asset",
-            name: text.to_owned(),
-            candidates: candidates(text, known),
-        };
+        let unknown =
+            || Error::UnknownName { what: "asset", name: text.to_owned(), candidates: candidates(text, known) };
         if let Some(id) = text.strip_prefix("b3:") {
             return if is_hex(id) { Ok(Self::Id(id.to_owned())) } else { Err(unknown()) };
         }
         let text = text.strip_prefix("./").unwrap_or(text);
         let fits = |name: &str| {
-            text.strip_prefix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['@', ':', '/']))
+            text.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['@', ':', '/']))
         };
         let longest = known.iter().filter(|n| fits(n)).max_by_key(|n| n.len());
         let name = match longest {
@@ -220,9 +216,8 @@ impl Repo {
     /// The one content whose id begins so; of `asset` only, where given.
     pub fn content_by_prefix(&self, prefix: &str, asset: Option<&str>, ledger: &Ledger) -> Result<(String, Content)> {
         let known = self.known_contents(ledger)?;
-        let fits = |(name, c): &&(String, Content)| {
-            c.id.to_string().starts_with(prefix) && asset.is_none_or(|a| a == name)
-        };
+        let fits =
+            |(name, c): &&(String, Content)| c.id.to_string().starts_with(prefix) && asset.is_none_or(|a| a == name);
         let found: Vec<&(String, Content)> = known.iter().filter(fits).collect();
         let ids: BTreeSet<Content> = found.iter().map(|(_, c)| *c).collect();
         let name = format!("b3:{prefix}");

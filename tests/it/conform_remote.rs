@@ -13,9 +13,8 @@ use clade::id::{Digest, PackId, SegmentId, SessionId, WriterId};
 use clade::progress::Interrupt;
 use clade::remote::fault::{Fault, Faulty, Op, Rule};
 use clade::remote::{
-    Access, AssetEntry, Commit, Error, Key, Limits, Location, Log, PackRef, Put, RangeRequest,
-    ReadOptions, Remote, Session, Settled, Transport, check_create_if_absent, fetch_asset,
-    publish_asset, read_ranges,
+    Access, AssetEntry, Commit, Error, Key, Limits, Location, Log, PackRef, Put, RangeRequest, ReadOptions, Remote,
+    Session, Settled, Transport, check_create_if_absent, fetch_asset, publish_asset, read_ranges,
 };
 
 use crate::conform_remote::formats::sample_asset;
@@ -39,15 +38,8 @@ fn directory() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = dir.path().join("not yet/there #1 %20");
     let location = Location::parse(at.to_str().expect("UTF-8")).expect("a path");
-    assert!(matches!(
-        location.connect(Limits::default()),
-        Err(Error::NotARemote { .. })
-    ));
-    suite(
-        &location
-            .connect_or_create(Limits::default())
-            .expect("connects"),
-    );
+    assert!(matches!(location.connect(Limits::default()), Err(Error::NotARemote { .. })));
+    suite(&location.connect_or_create(Limits::default()).expect("connects"));
 }
 
 #[test]
@@ -57,15 +49,9 @@ fn a_file_is_not_a_remote() {
     std::fs::write(&file, b"").expect("writes");
     let at = file.to_str().expect("UTF-8");
     for access in [Access::Read, Access::Write] {
-        assert!(matches!(
-            Remote::open(at, access),
-            Err(Error::NotARemote { .. })
-        ));
+        assert!(matches!(Remote::open(at, access), Err(Error::NotARemote { .. })));
     }
-    assert!(matches!(
-        Remote::create(at, 1),
-        Err(Error::Unsupported { .. })
-    ));
+    assert!(matches!(Remote::create(at, 1), Err(Error::Unsupported { .. })));
 }
 
 #[test]
@@ -81,15 +67,7 @@ fn without_faults_the_fault_wrapper_is_transparent() {
 #[test]
 fn reads_that_fail_now_and_then_change_nothing() {
     let faulty = Faulty::memory();
-    for (n, fault) in [
-        Fault::FailBefore,
-        Fault::FailAfter,
-        Fault::Short(3),
-        Fault::Stall,
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (n, fault) in [Fault::FailBefore, Fault::FailAfter, Fault::Short(3), Fault::Stall].into_iter().enumerate() {
         let rule = Rule::once(Op::Get, "", fault).after(n * 3);
         faulty.add(rule.clone());
         faulty.add(rule.after(20 + n * 3));
@@ -102,45 +80,20 @@ fn requests_do_what_they_say(t: &Transport) {
     let bytes = Bytes::from_static(b"0123456789");
     assert_eq!(t.head(&key).expect("asks"), None);
     assert_eq!(t.get_limited(&key, 100).expect("asks"), None);
-    assert!(matches!(
-        t.get_existing(&key, 100),
-        Err(Error::NotFound { .. })
-    ));
-    assert!(matches!(
-        t.get_range(&key, 0, 1),
-        Err(Error::NotFound { .. })
-    ));
-    assert_eq!(
-        t.put_new(&key, bytes.clone()).expect("creates"),
-        Put::Created
-    );
+    assert!(matches!(t.get_existing(&key, 100), Err(Error::NotFound { .. })));
+    assert!(matches!(t.get_range(&key, 0, 1), Err(Error::NotFound { .. })));
+    assert_eq!(t.put_new(&key, bytes.clone()).expect("creates"), Put::Created);
     let other = Bytes::from_static(b"other");
     assert_eq!(t.put_new(&key, other.clone()).expect("asks"), Put::Exists);
-    assert_eq!(
-        t.create_settled(&key, &bytes, 100).expect("asks"),
-        Settled::Same
-    );
-    assert_eq!(
-        t.create_settled(&key, &other, 100).expect("asks"),
-        Settled::Other(bytes.clone())
-    );
+    assert_eq!(t.create_settled(&key, &bytes, 100).expect("asks"), Settled::Same);
+    assert_eq!(t.create_settled(&key, &other, 100).expect("asks"), Settled::Other(bytes.clone()));
     assert_eq!(t.get_limited(&key, 10).expect("reads"), Some(bytes));
-    assert!(matches!(
-        t.get_limited(&key, 9),
-        Err(Error::TooLarge {
-            actual_bytes: 10,
-            limit_bytes: 9,
-            ..
-        })
-    ));
+    assert!(matches!(t.get_limited(&key, 9), Err(Error::TooLarge { actual_bytes: 10, limit_bytes: 9, .. })));
     assert_eq!(t.head(&key).expect("asks"), Some(10));
     assert_eq!(t.get_range(&key, 3, 4).expect("reads"), "3456");
     assert_eq!(t.get_range(&key, 10, 0).expect("reads"), "");
     for (offset, len) in [(8, 3), (10, 1), (99, 1)] {
-        assert!(matches!(
-            t.get_range(&key, offset, len),
-            Err(Error::Corrupt { .. })
-        ));
+        assert!(matches!(t.get_range(&key, offset, len), Err(Error::Corrupt { .. })));
     }
     assert!(t.get_range(&key, u64::MAX, 2).is_err());
     t.delete_canary("suite/one").expect("deletes");
@@ -152,10 +105,7 @@ fn canary_passes(t: &Transport) {
 }
 
 fn remote_opens_after_creation(t: &Transport) {
-    assert!(matches!(
-        Remote::over(t.clone(), Access::Read),
-        Err(Error::NotARemote { .. })
-    ));
+    assert!(matches!(Remote::over(t.clone(), Access::Read), Err(Error::NotARemote { .. })));
     let made = Remote::create_over(t.clone(), 1).expect("creates");
     let again = Remote::create_over(t.clone(), 1).expect("opens");
     assert_eq!(made.id(), again.id());
@@ -198,11 +148,7 @@ fn pushes_commit_in_one_order(t: &Transport) {
     }
     let before = t.requests();
     assert_eq!(log.catch_up().expect("catches up"), vec![]);
-    assert_eq!(
-        t.requests().total() - before.total(),
-        1,
-        "one request for no news"
-    );
+    assert_eq!(t.requests().total() - before.total(), 1, "one request for no news");
 }
 
 fn uploads_are_checked_and_resumed(t: &Transport) {
@@ -220,30 +166,14 @@ fn uploads_are_checked_and_resumed(t: &Transport) {
     assert!(session.verify_pack(&up).expect("reads"));
     assert_eq!(session.upload_pack(pack, &bytes).expect("again"), up);
     let other = Bytes::from(vec![8u8; 100_000]);
-    assert!(matches!(
-        session.upload_pack(pack, &other),
-        Err(Error::Corrupt { .. })
-    ));
-    let wrong = PackRef {
-        blake3: Digest::of(b"x"),
-        ..up
-    };
+    assert!(matches!(session.upload_pack(pack, &other), Err(Error::Corrupt { .. })));
+    let wrong = PackRef { blake3: Digest::of(b"x"), ..up };
     assert!(!session.verify_pack(&wrong).expect("reads"));
-    assert!(
-        !session
-            .verify_pack(&PackRef {
-                size_bytes: 3,
-                ..up
-            })
-            .expect("reads")
-    );
+    assert!(!session.verify_pack(&PackRef { size_bytes: 3, ..up }).expect("reads"));
     let segment = SegmentId::new_v7();
     let up = session.upload_segment(segment, &bytes).expect("uploads");
     assert_eq!(up.segment, segment);
-    assert!(matches!(
-        Session::resume(t, SessionId::new_v7()),
-        Err(Error::NotFound { .. })
-    ));
+    assert!(matches!(Session::resume(t, SessionId::new_v7()), Err(Error::NotFound { .. })));
 }
 
 fn asset_entries_are_found(t: &Transport) {
@@ -251,10 +181,7 @@ fn asset_entries_are_found(t: &Transport) {
     assert_eq!(fetch_asset(t, &entry.content).expect("asks"), None);
     assert!(publish_asset(t, &entry).expect("writes"));
     assert!(!publish_asset(t, &entry).expect("is there"));
-    let other = AssetEntry {
-        size_bytes: 1,
-        ..entry.clone()
-    };
+    let other = AssetEntry { size_bytes: 1, ..entry.clone() };
     assert!(!publish_asset(t, &other).expect("the first one stays"));
     let before = t.requests();
     assert_eq!(fetch_asset(t, &entry.content).expect("reads"), Some(entry));
@@ -264,21 +191,11 @@ fn asset_entries_are_found(t: &Transport) {
 fn ranges_are_joined(t: &Transport) {
     let session = Session::create(t, ALICE, 0, 0).expect("opens");
     let bytes: Bytes = (0..3_000_000u32).map(|n| (n * 7 / 3) as u8).collect();
-    let packs: Vec<_> = (0..2)
-        .map(|_| {
-            session
-                .upload_pack(PackId::new_v7(), &bytes)
-                .expect("uploads")
-        })
-        .collect();
+    let packs: Vec<_> = (0..2).map(|_| session.upload_pack(PackId::new_v7(), &bytes).expect("uploads")).collect();
     let requests: Vec<RangeRequest> = (0..200u64)
         .map(|n| {
             let pack = packs[(n % 2) as usize];
-            RangeRequest {
-                key: Key::Pack(pack.sid, pack.pack),
-                offset: (n * 7919 * 31) % 2_900_000,
-                len: n * 400,
-            }
+            RangeRequest { key: Key::Pack(pack.sid, pack.pack), offset: (n * 7919 * 31) % 2_900_000, len: n * 400 }
         })
         .collect();
     let mut seen = vec![0; requests.len()];
@@ -293,13 +210,8 @@ fn ranges_are_joined(t: &Transport) {
     assert!(seen.iter().all(|n| *n == 1));
     assert_eq!(stats.reads, 2, "one read of each pack");
 
-    let narrow = ReadOptions {
-        max_gap_bytes: 0,
-        max_read_bytes: 50_000,
-        streams: 3,
-        memory_bytes: 1,
-        ..ReadOptions::default()
-    };
+    let narrow =
+        ReadOptions { max_gap_bytes: 0, max_read_bytes: 50_000, streams: 3, memory_bytes: 1, ..ReadOptions::default() };
     let mut count = 0;
     read_ranges::<Error>(t, &requests, &narrow, |_, _| {
         count += 1;
@@ -312,17 +224,10 @@ fn ranges_are_joined(t: &Transport) {
     assert!(matches!(stop, Err(Error::Interrupted)));
     let interrupt = Interrupt::default();
     interrupt.trigger();
-    let options = ReadOptions {
-        interrupt,
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions { interrupt, ..ReadOptions::default() };
     let stop = read_ranges::<Error>(t, &requests, &options, |_, _| Ok(()));
     assert!(matches!(stop, Err(Error::Interrupted)));
-    let gone = [RangeRequest {
-        key: Key::Pack(session.id(), PackId::new_v7()),
-        offset: 0,
-        len: 1,
-    }];
+    let gone = [RangeRequest { key: Key::Pack(session.id(), PackId::new_v7()), offset: 0, len: 1 }];
     let missing = read_ranges::<Error>(t, &gone, &ReadOptions::default(), |_, _| Ok(()));
     assert!(matches!(missing, Err(Error::NotFound { .. })));
 }

@@ -3,3 +3,8 @@
 mod architecture;
 mod conform_remote;
 mod formats_v1;
+mod git_filter;
+mod git_hooks;
+mod git_index_patch;
+mod git_partial;
+mod support;

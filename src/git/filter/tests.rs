@@ -51,6 +51,7 @@ fn a_whole_conversation() {
     let wire = packets(&[
         HELLO,
         CAN,
+        &[b"command=list_available_blobs\n"],
         &[b"command=clean\n", b"pathname=a=b\n"],
         &[b"con", b"tent"],
         &[
@@ -72,7 +73,9 @@ fn a_whole_conversation() {
     let big = [1u8; 70_000];
     let expected = packets(&[
         &[b"git-filter-server\n", b"version=2\n"],
-        &[b"capability=clean\n", b"capability=smudge\n"],
+        CAN,
+        &[],
+        &[b"status=success\n"],
         &[b"status=success\n"],
         &[b"CONTENT"],
         &[],
@@ -114,7 +117,7 @@ fn other_protocols_are_refused() {
     for hello in [&[&b"git-filter-client\n"[..], b"version=3\n"][..], &[b"other", b"version=2"], &[]] {
         assert!(talk(&packets(&[hello, CAN])).0.is_err());
     }
-    assert!(talk(&packets(&[HELLO, CAN, &[b"command=list_available_blobs\n"]])).0.is_err());
+    assert!(talk(&packets(&[HELLO, CAN, &[b"command=other\n", b"pathname=x\n"]])).0.is_err());
     assert!(talk(&packets(&[HELLO, CAN, &[b"command=clean\n"]])).0.is_err());
     let endless: Vec<&[u8]> = vec![b"x=1"; MAX_LIST_LINES + 1];
     assert!(talk(&packets(&[HELLO, CAN, &endless])).0.is_err());

@@ -4,8 +4,7 @@ use bytes::Bytes;
 use clade::id::{Digest, PackId};
 use clade::remote::fault::{Fault, Faulty, Op, Rule};
 use clade::remote::{
-    AssetEntry, Error, Format, Key, Log, LogEntry, Session, SessionInfo, Transport, fetch_asset,
-    publish_asset,
+    AssetEntry, Error, Format, Key, Log, LogEntry, Session, SessionInfo, Transport, fetch_asset, publish_asset,
 };
 
 use crate::conform_remote::formats::{sample_asset, sample_format, sample_session};
@@ -22,10 +21,7 @@ fn a_broken_chain_a_gap_and_a_lost_tail_are_found() {
     other[2].time_ms += 1;
     let t = remote_of(&other);
     let broken = Log::open(&t, vec![]).expect_err("the chain is broken");
-    assert!(
-        matches!(&broken, Error::Corrupt { key, .. } if key.ends_with('4')),
-        "{broken}"
-    );
+    assert!(matches!(&broken, Error::Corrupt { key, .. } if key.ends_with('4')), "{broken}");
 
     // Entry 3 is one of those that the search for the head looks at, entry 2 is not.
     for missing in [2, 3] {
@@ -51,8 +47,7 @@ fn a_broken_chain_a_gap_and_a_lost_tail_are_found() {
     wrong[1].seq = 7;
     let t = Transport::memory();
     for (n, entry) in (1..).zip(&wrong[..2]) {
-        t.put_new(&Key::Log(n), entry.encode().into())
-            .expect("writes");
+        t.put_new(&Key::Log(n), entry.encode().into()).expect("writes");
     }
     assert!(matches!(Log::open(&t, vec![]), Err(Error::Corrupt { .. })));
 }
@@ -84,11 +79,7 @@ fn any_flipped_bit_or_cut_of_a_small_file_is_found() {
 
 #[test]
 fn resealed_nonsense_neither_panics_nor_allocates() {
-    for file in [
-        chain(1).remove(0).encode(),
-        sample_asset().encode(),
-        sample_format().encode(),
-    ] {
+    for file in [chain(1).remove(0).encode(), sample_asset().encode(), sample_format().encode()] {
         let map = &file[..file.len() - 32];
         for at in 0..map.len() {
             // Each byte becomes the head of a huge array, map, string or byte string in turn.
@@ -121,10 +112,7 @@ fn flipped_and_short_bytes_at_the_remote_are_found() {
 
         let mut log = Log::open(&t, vec![]).expect("opens");
         faulty.add(Rule::once(Op::Put, "log/", fault));
-        assert!(
-            log.append(&draft(ALICE, push_of("a")))
-                .is_err_and(|e| e.is_integrity())
-        );
+        assert!(log.append(&draft(ALICE, push_of("a"))).is_err_and(|e| e.is_integrity()));
     }
     let faulty = Faulty::memory();
     let t = faulty.transport();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clade::id::{ContentId, Digest, FileId, PackId, SegmentId, SessionId, WriterId};
 use clade::remote::{
-    Body, Commit, EntryDraft, Error, Key, Limits, Log, LogEntry, NO_PREVIOUS, PackRef, PackUse,
-    PushBody, PushDecision, Root, SegmentRef, Transport, commit_push,
+    Body, Commit, EntryDraft, Error, Key, Limits, Log, LogEntry, NO_PREVIOUS, PackRef, PackUse, PushBody, PushDecision,
+    Root, SegmentRef, Transport, commit_push,
 };
 
 pub(crate) const ALICE: WriterId = WriterId([0xa1; 8]);
@@ -24,32 +24,15 @@ pub(crate) fn push_of(asset: &str) -> PushBody {
 }
 
 pub(crate) fn draft(writer: WriterId, push: PushBody) -> EntryDraft {
-    EntryDraft {
-        writer,
-        sid: Some(SessionId::new_v7()),
-        time_ms: 1,
-        body: Body::Push(push),
-    }
+    EntryDraft { writer, sid: Some(SessionId::new_v7()), time_ms: 1, body: Body::Push(push) }
 }
 
-pub(crate) fn commit(
-    log: &mut Log,
-    sid: SessionId,
-    writer: WriterId,
-    push: PushBody,
-) -> Result<Commit, Error> {
-    commit_push(log, sid, writer, 1, |_| {
-        Ok(PushDecision::Commit(push.clone()))
-    })
+pub(crate) fn commit(log: &mut Log, sid: SessionId, writer: WriterId, push: PushBody) -> Result<Commit, Error> {
+    commit_push(log, sid, writer, 1, |_| Ok(PushDecision::Commit(push.clone())))
 }
 
 pub(crate) fn pack_ref(sid: u8, pack: u8) -> PackRef {
-    PackRef {
-        sid: SessionId([sid; 16]),
-        pack: PackId([pack; 16]),
-        size_bytes: 1000,
-        blake3: Digest([pack; 32]),
-    }
+    PackRef { sid: SessionId([sid; 16]), pack: PackId([pack; 16]), size_bytes: 1000, blake3: Digest([pack; 32]) }
 }
 
 pub(crate) fn segment_ref(sid: u8) -> SegmentRef {
@@ -62,10 +45,7 @@ pub(crate) fn segment_ref(sid: u8) -> SegmentRef {
 }
 
 pub(crate) fn uses(pack: PackRef) -> PackUse {
-    PackUse {
-        pack: pack.pack,
-        live_bytes: 900,
-    }
+    PackUse { pack: pack.pack, live_bytes: 900 }
 }
 
 pub(crate) fn entry_template() -> LogEntry {
@@ -90,21 +70,14 @@ pub(crate) fn relink(entries: &mut [LogEntry]) {
 }
 
 pub(crate) fn chain(len: usize) -> Vec<LogEntry> {
-    let mut entries: Vec<LogEntry> = (0..len)
-        .map(|n| LogEntry {
-            body: Body::Push(push_of(&format!("asset {n}"))),
-            ..entry_template()
-        })
-        .collect();
+    let mut entries: Vec<LogEntry> =
+        (0..len).map(|n| LogEntry { body: Body::Push(push_of(&format!("asset {n}"))), ..entry_template() }).collect();
     relink(&mut entries);
     entries
 }
 
 pub(crate) fn remote_of(entries: &[LogEntry]) -> Transport {
-    let limits = Limits {
-        backoff_ms: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { backoff_ms: 1, ..Limits::default() };
     let store = Arc::new(object_store::memory::InMemory::new());
     let t = Transport::new(store, "memory", true, limits);
     put_entries(&t, entries);
@@ -120,7 +93,6 @@ pub(crate) fn hint(seq: u64) -> Bytes {
 
 pub(crate) fn put_entries<'a>(t: &Transport, entries: impl IntoIterator<Item = &'a LogEntry>) {
     for entry in entries {
-        t.put_new(&Key::Log(entry.seq), entry.encode().into())
-            .expect("writes");
+        t.put_new(&Key::Log(entry.seq), entry.encode().into()).expect("writes");
     }
 }
