@@ -149,6 +149,33 @@ impl Seek for File {
     }
 }
 
+/// A stream that this process was given, without buffers: for conversations with a parent process.
+#[derive(Debug)]
+pub struct Pipe(fs::File);
+
+impl Pipe {
+    /// The stream behind a descriptor.
+    #[must_use]
+    pub fn of(fd: std::os::fd::OwnedFd) -> Self {
+        Self(fs::File::from(fd))
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(buf)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// All bytes of a file. For files whose size this program chose; others use [`read_limited`].
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| Error::io("read", path, e))

@@ -12,7 +12,7 @@ mod map;
 mod meta;
 
 pub use atomic::{TempFile, create_new, write_atomic, write_atomic_in_place_of};
-pub use file::{File, read, read_limited, read_opt};
+pub use file::{File, Pipe, read, read_limited, read_opt};
 pub use lock::Lock;
 pub use map::Map;
 pub use meta::{

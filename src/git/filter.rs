@@ -56,14 +56,19 @@ pub trait FilterHandler {
     ///
     /// # Errors
     /// A [`Refusal`] when this file cannot be filtered.
-    fn filter(&mut self, request: &Request, content: &mut dyn Read, answer: &mut dyn Write) -> Result<(), Refusal>;
+    fn filter(
+        &mut self,
+        request: &Request,
+        content: &mut (dyn Read + Send),
+        answer: &mut dyn Write,
+    ) -> Result<(), Refusal>;
 }
 
 /// Serves requests until git closes the pipe. `input` and `output` should be raw: buffers are made here.
 ///
 /// # Errors
 /// [`Error::Filter`] when git breaks the protocol, speaks another version, or a pipe breaks.
-pub fn serve(input: impl Read, output: impl Write, handler: &mut dyn FilterHandler) -> Result<()> {
+pub fn serve(input: impl Read + Send, output: impl Write, handler: &mut dyn FilterHandler) -> Result<()> {
     let mut wire = Wire {
         input: io::BufReader::with_capacity(MAX_DATA_BYTES + 4, input),
         output: io::BufWriter::with_capacity(MAX_DATA_BYTES + 4, output),
@@ -80,7 +85,7 @@ fn fault(reason: impl Into<String>) -> Error {
     Error::Filter { reason: reason.into() }
 }
 
-struct Wire<R: Read, W: Write> {
+struct Wire<R: Read + Send, W: Write> {
     input: io::BufReader<R>,
     output: io::BufWriter<W>,
     packet: Vec<u8>,
@@ -89,7 +94,7 @@ struct Wire<R: Read, W: Write> {
 /// A list of more lines than any git sends is an attack or a mix-up.
 const MAX_LIST_LINES: usize = 256;
 
-impl<R: Read, W: Write> Wire<R, W> {
+impl<R: Read + Send, W: Write> Wire<R, W> {
     /// The lines up to the next flush packet; `None` when the input has ended.
     fn list(&mut self) -> Result<Option<Vec<Vec<u8>>>> {
         let mut lines = Vec::new();

@@ -20,11 +20,16 @@ pub struct StagedFile {
 }
 
 impl Git {
-    /// The entries of the index at or below `paths`, all where none is given, sorted by path.
+    /// The entries of the index, sorted by path: all, or those at or below `paths` (none for no paths).
     ///
     /// # Errors
     /// When `git` fails.
-    pub fn staged_files(&self, paths: &[Vec<u8>]) -> Result<Vec<StagedFile>> {
+    pub fn staged_files(&self, paths: Option<&[Vec<u8>]>) -> Result<Vec<StagedFile>> {
+        let paths = match paths {
+            Some([]) => return Ok(Vec::new()),
+            Some(paths) => paths,
+            None => &[],
+        };
         // Very many paths do not fit a command line; then all are listed and the wanted ones kept.
         const MANY: usize = 1000;
         let asked = if paths.len() > MANY { &[][..] } else { paths };
@@ -144,6 +149,33 @@ impl Git {
         Ok(Some(PathBuf::from(text.trim_end_matches('\n'))))
     }
 
+    /// Makes an empty repository without a working tree.
+    ///
+    /// # Errors
+    /// When `git` fails.
+    pub fn init_bare(env: &Environment, dir: &Path) -> Result<()> {
+        global(env).args(["init", "--bare", "--quiet", "--"]).arg(dir).run()?;
+        Ok(())
+    }
+
+    /// Fetches one ref without its history. `false` when the remote has no such ref.
+    ///
+    /// # Errors
+    /// When `git` could not be run.
+    pub fn fetch_one_commit(&self, remote: &str, refspec: &str) -> Result<bool> {
+        let args = ["fetch", "--quiet", "--depth=1", "--no-tags", "--end-of-options", remote, refspec];
+        Ok(self.command(&args).env("GIT_TERMINAL_PROMPT", "0").output()?.success())
+    }
+
+    /// Whether `git` finds a program, as it does for filters and hooks.
+    ///
+    /// # Errors
+    /// When `git` could not be run.
+    pub fn finds_program(&self, name: &str) -> Result<bool> {
+        let alias = format!("alias.clade-which=!command -v {name} >/dev/null");
+        Ok(self.command(&["-c", &alias, "clade-which"]).output()?.success())
+    }
+
     /// Removes a section of the repository's own config; one that is not there is no error.
     ///
     /// # Errors
@@ -192,6 +224,51 @@ impl Git {
             command = command.env(name, value);
         }
         Ok(command.spawn()?.wait()?.shell_code())
+    }
+
+    /// What a push would move, asked of git by a dry run: the local revision and the full name of the ref at the
+    /// remote. Deletions and refs that are there already are left out. No hook runs.
+    ///
+    /// # Errors
+    /// When `git` fails: no such remote, nothing to push, a ref that would be rejected counts as pushed.
+    pub fn push_dry_run(&self, remote: &str, refspecs: &[String]) -> Result<Vec<(String, String)>> {
+        let args =
+            ["push", "--dry-run", "--porcelain", "--no-verify", "--recurse-submodules=no", "--end-of-options", remote];
+        let mut command = self.command(&args).env("GIT_TERMINAL_PROMPT", "0");
+        for spec in refspecs {
+            command = command.arg(spec);
+        }
+        let line = command.line();
+        let out = command.output()?;
+        let text = out.text();
+        let rows: Vec<(String, String)> = text
+            .lines()
+            .filter_map(|row| {
+                let mut parts = row.split('\t');
+                let (flag, refs) = (parts.next()?, parts.next()?);
+                let (from, to) = refs.split_once(':')?;
+                (flag != "-" && !from.is_empty()).then(|| (from.to_owned(), to.to_owned()))
+            })
+            .collect();
+        if !out.success() && rows.is_empty() {
+            return Err(
+                crate::process::Error::Failed { command: line, exit: out.exit, stderr: out.stderr_tail() }.into()
+            );
+        }
+        Ok(rows)
+    }
+
+    /// The commits that lead to `tips` and that no remote-tracking branch of `remote` leads to.
+    ///
+    /// # Errors
+    /// When `git` fails.
+    pub fn commits_not_at(&self, tips: &[Oid], remote: &str) -> Result<Vec<Oid>> {
+        if tips.is_empty() {
+            return Ok(Vec::new());
+        }
+        let not = format!("--remotes={remote}");
+        let out = self.run_with(&["rev-list", "--stdin", "--not", &not], lines(tips))?;
+        out.text().lines().map(|line| self.parse_oid("rev-list", line)).collect()
     }
 
     fn with_paths(&self, args: &[&str], paths: &[Vec<u8>]) -> Command {

@@ -2,7 +2,7 @@
 
 use super::{Error, Kind, Result};
 use crate::fsio::{self, Stat, StatKind};
-use crate::git::{EntryStat, IndexUpdate, StatPatch};
+use crate::git::{IndexUpdate, StatPatch};
 use crate::limits::MAX_TENSOR_HEADER_BYTES;
 use crate::manifest::Pointer;
 use crate::repo::{FileState, Repo};
@@ -138,14 +138,14 @@ fn write_pointers(repo: &Repo, staged: &[(Vec<u8>, Option<Stat>, Pointer)]) -> R
             None => fsio::stat(&repo.absolute(path)?)?.is_some_and(|s| s.is_executable()),
         };
         let mode = if executable { 0o100_755 } else { 0o100_644 };
-        updates.push(IndexUpdate { path: path.clone(), mode, oid });
+        updates.push(IndexUpdate::Set { path: path.clone(), mode, oid });
         if let Some(stat) = stat {
-            patches.push(StatPatch { path: path.clone(), oid, stat: EntryStat::of(stat) });
+            patches.push(StatPatch { path: path.clone(), expected: oid, stat: *stat });
         }
     }
     repo.git.update_index(&updates)?;
     if repo.git.config_bool("clade.patchIndex")? != Some(false) {
-        repo.git.patch_index(&patches)?;
+        repo.git.patch_index_stat(&patches)?;
     }
     Ok(())
 }
@@ -173,4 +173,3 @@ fn check_model(path: &[u8], absolute: &Path, stat: &Stat) -> Result<()> {
         }
     }
 }
-

@@ -20,7 +20,7 @@ use std::io::{Read, Write};
 pub type Tell<'a> = dyn FnMut(&str) + 'a;
 
 /// Serves git until it closes the pipe.
-pub fn filter_process(repo: &Repo, input: impl Read, output: impl Write, tell: &mut Tell<'_>) -> Result<()> {
+pub fn filter_process(repo: &Repo, input: impl Read + Send, output: impl Write, tell: &mut Tell<'_>) -> Result<()> {
     let store = repo.store()?;
     let session = store.session(SessionKind::PerFile, repo.progress(), repo.interrupt());
     let git_pid = process::parent_id();
@@ -40,7 +40,12 @@ struct Filter<'a, 't> {
 }
 
 impl FilterHandler for Filter<'_, '_> {
-    fn filter(&mut self, request: &Request, content: &mut dyn Read, answer: &mut dyn Write) -> Result<(), Refusal> {
+    fn filter(
+        &mut self,
+        request: &Request,
+        content: &mut (dyn Read + Send),
+        answer: &mut dyn Write,
+    ) -> Result<(), Refusal> {
         let result = match request.direction {
             Direction::Clean => self.clean(request, content, answer),
             Direction::Smudge => self.smudge(request, content, answer),
@@ -57,7 +62,7 @@ impl FilterHandler for Filter<'_, '_> {
 }
 
 impl Filter<'_, '_> {
-    fn clean(&mut self, request: &Request, content: &mut dyn Read, answer: &mut dyn Write) -> Result<()> {
+    fn clean(&mut self, request: &Request, content: &mut (dyn Read + Send), answer: &mut dyn Write) -> Result<()> {
         let head = read_head(content)?;
         if head.len() < MAX_POINTER_BYTES {
             match parse(&head) {
@@ -65,8 +70,10 @@ impl Filter<'_, '_> {
                 _ if head.is_empty() => return Ok(()),
                 Parsed::Pointer(_) | Parsed::Directory(_) => return reply(answer, &head),
                 Parsed::Invalid(defect) => {
-                    return Err(Error::not_found(format!("this looks like a pointer and is not a valid one: {defect}"))
-                        .hint("restore the file with `git checkout -- PATH`, or write the content itself"));
+                    return Err(Error::not_found(format!(
+                        "this looks like a pointer and is not a valid one: {defect}"
+                    ))
+                    .hint("restore the file with `git checkout -- PATH`, or write the content itself"));
                 }
                 Parsed::NotAPointer => {}
             }
@@ -78,7 +85,9 @@ impl Filter<'_, '_> {
         let mut input = SendReader { head: head.as_slice(), rest: content };
         let session = self.session.as_mut().expect("it is taken only at the end");
         let out = session.add(Source::Pipe(&mut input, path.clone()))?;
-        if let Some(problem) = tensor::safetensors_problem(&head, out.size_bytes) {
+        if path.to_ascii_lowercase().ends_with(".safetensors")
+            && let Some(problem) = tensor::safetensors_problem(&head, out.size_bytes)
+        {
             (self.tell)(&format!("clade: warning: {path}: {problem}; stored as it is"));
         }
         reply(answer, &Pointer { file_id: out.file_id, size_bytes: out.size_bytes }.encode())
@@ -93,7 +102,7 @@ impl Filter<'_, '_> {
         (presence == crate::store::Presence::Complete).then_some(Pointer { file_id, size_bytes: stat.size_bytes })
     }
 
-    fn smudge(&mut self, request: &Request, content: &mut dyn Read, answer: &mut dyn Write) -> Result<()> {
+    fn smudge(&mut self, request: &Request, content: &mut (dyn Read + Send), answer: &mut dyn Write) -> Result<()> {
         let head = read_head(content)?;
         let pointer = if head.len() < MAX_POINTER_BYTES { parse(&head) } else { Parsed::NotAPointer };
         let Parsed::Pointer(pointer) = pointer else {
@@ -121,7 +130,7 @@ impl Filter<'_, '_> {
 /// Content that was partly read. Only this thread reads it; the store's reading thread borrows it.
 struct SendReader<'a> {
     head: &'a [u8],
-    rest: &'a mut dyn Read,
+    rest: &'a mut (dyn Read + Send),
 }
 
 impl Read for SendReader<'_> {
@@ -131,7 +140,7 @@ impl Read for SendReader<'_> {
 }
 
 /// The first bytes of content: all of it when it is short.
-fn read_head(content: &mut dyn Read) -> Result<Vec<u8>> {
+fn read_head(content: &mut (dyn Read + Send)) -> Result<Vec<u8>> {
     let mut head = Vec::new();
     content.take(MAX_POINTER_BYTES as u64 * 64).read_to_end(&mut head).map_err(pipe)?;
     Ok(head)

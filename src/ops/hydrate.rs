@@ -2,7 +2,7 @@
 
 use super::{Result, fetching};
 use crate::fsio;
-use crate::git::{EntryStat, StatPatch, StepAside};
+use crate::git::{StatPatch, StepAside};
 use crate::manifest::{Parsed, Pointer, parse};
 use crate::repo::{FileState, Repo};
 use crate::transfer::Wanted;
@@ -94,15 +94,15 @@ pub fn hydrate(repo: &Repo, paths: &[(Vec<u8>, Pointer)]) -> Result<HydrateOutco
             ready.push((path.clone(), *pointer));
         }
     }
-    let wanted: Vec<Wanted> =
-        ready.iter().map(|(_, p)| Wanted { file: p.file_id, size_bytes: p.size_bytes }).collect();
+    let wanted: Vec<Wanted> = ready.iter().map(|(_, p)| Wanted { file: p.file_id, size_bytes: p.size_bytes }).collect();
     let absent = fetching::try_ensure(repo, &wanted)?;
     let store = repo.store()?;
-    let entries = repo.git.staged_files(&ready.iter().map(|(p, _)| p.clone()).collect::<Vec<_>>())?;
+    let entries = repo.git.staged_files(Some(&ready.iter().map(|(p, _)| p.clone()).collect::<Vec<_>>()))?;
     let modes: BTreeMap<Vec<u8>, (u32, crate::git::Oid)> =
         entries.into_iter().map(|e| (e.path, (e.mode, e.oid))).collect();
     let total: u64 = ready.iter().map(|(_, p)| p.size_bytes).sum();
     repo.progress().begin("Writing files", Some(total), Some(ready.len() as u64));
+    let index_time_s = repo.git.index_time_s()?;
     let done = Mutex::new(Vec::new());
     let left = Mutex::new(Vec::new());
     ready.par_iter().try_for_each(|(path, pointer)| -> Result<()> {
@@ -128,8 +128,7 @@ pub fn hydrate(repo: &Repo, paths: &[(Vec<u8>, Pointer)]) -> Result<HydrateOutco
             repo.interrupt(),
         ) {
             Ok(()) => {
-                // Older than the index, or git would read the file again to be sure.
-                back_date(&dest)?;
+                back_date(&dest, index_time_s)?;
                 done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((path.clone(), *pointer));
                 Ok(())
             }
@@ -162,7 +161,7 @@ fn settle(
         let Some(stat) = fsio::stat(&repo.absolute(path)?)? else { continue };
         seen.push((path.clone(), stat, pointer.file_id));
         if let Some((_, oid)) = modes.get(path) {
-            patches.push(StatPatch { path: path.clone(), oid: *oid, stat: EntryStat::of(&stat) });
+            patches.push(StatPatch { path: path.clone(), expected: *oid, stat });
         }
     }
     repo.remember(&seen)?;
@@ -172,15 +171,28 @@ fn settle(
     if repo.git.config_bool("clade.patchIndex")? == Some(false) {
         return Ok(Some("clade.patchIndex is off".to_owned()));
     }
-    let report = repo.git.patch_index(&patches)?;
-    Ok(report.step_aside.map(|why: StepAside| why.to_string()))
+    let report = repo.git.patch_index_stat(&patches)?;
+    Ok(report.aside.map(|why| explain(why).to_owned()))
 }
 
-/// Sets a file's time three seconds back.
-fn back_date(path: &std::path::Path) -> Result<()> {
+fn explain(why: StepAside) -> &'static str {
+    match why {
+        StepAside::OtherIndex => "git works on an index of its own",
+        StepAside::LockBusy => "another program is writing git's index",
+        StepAside::NoIndex => "there is no index",
+        StepAside::SplitIndex => "the index is split",
+        StepAside::UnknownExtension => "the index has an unknown extension",
+        StepAside::Damaged => "the index is damaged",
+    }
+}
+
+/// Sets a file's time to before the index was written: git believes the stat data of older files only, and would
+/// read others once more to be sure.
+fn back_date(path: &std::path::Path, index_time_s: Option<i64>) -> Result<()> {
     let Some(stat) = fsio::stat(path)? else { return Ok(()) };
-    let ns = u64::try_from(stat.mtime_ns).unwrap_or(0).saturating_sub(3_000_000_000);
-    Ok(fsio::set_mtime_ns(path, ns)?)
+    let now_ns = u64::try_from(stat.mtime_ns).unwrap_or(0);
+    let index_ns = index_time_s.and_then(|s| u64::try_from(s).ok()).map_or(now_ns, |s| s.saturating_mul(1_000_000_000));
+    Ok(fsio::set_mtime_ns(path, now_ns.min(index_ns).saturating_sub(3_000_000_000))?)
 }
 
 /// The pointers at or below `below` in the working tree; all where none is given.

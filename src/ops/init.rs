@@ -2,7 +2,8 @@
 
 use super::{Error, Kind, Result};
 use crate::fsio;
-use crate::git::{Git, hooks};
+use crate::git::Git;
+use crate::git::hooks::{Hook, HookChange, HookRemoval, HooksOutcome};
 use crate::limits::MIB;
 use crate::repo::{CONFIG_PATH, Context, LedgerState, Repo, RepositoryConfig};
 use serde::Serialize;
@@ -20,6 +21,9 @@ const SETTINGS: [(&str, &str); 6] = [
 
 /// The sections that hold them.
 const SECTIONS: [&str; 3] = ["filter.clade", "diff.clade", "merge.clade"];
+
+/// The hooks that clade needs.
+const HOOKS: [Hook; 3] = [Hook::PostIndexChange, Hook::PrePush, Hook::ReferenceTransaction];
 
 /// What `clade init` found and did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -118,9 +122,24 @@ fn write_settings(git: &Git) -> Result<()> {
 }
 
 fn install_hooks(repo: &Repo, out: &mut InitOutcome) -> Result<()> {
-    match hooks::install(&repo.git)? {
-        hooks::Installed::Done { chained } => out.chained_hooks = chained,
-        hooks::Installed::Elsewhere { path } => out.hooks_elsewhere = Some(path.to_string_lossy().into_owned()),
+    match repo.git.install_hooks(&HOOKS)? {
+        HooksOutcome::Done(done) => {
+            for (hook, change) in done {
+                match change {
+                    HookChange::Chained => out.chained_hooks.push(hook.name().to_owned()),
+                    HookChange::Blocked(before) => {
+                        return Err(Error::not_found(format!(
+                            "the hook {} was replaced, and the one from before still waits at {}",
+                            hook.name(),
+                            before.display()
+                        ))
+                        .hint("keep the one that you want under the hook's name, remove the other, and run `clade init` again"));
+                    }
+                    HookChange::Created | HookChange::Updated | HookChange::Unchanged => {}
+                }
+            }
+        }
+        HooksOutcome::HooksElsewhere(path) => out.hooks_elsewhere = Some(path.to_string_lossy().into_owned()),
     }
     Ok(())
 }
@@ -197,7 +216,14 @@ pub struct UninstallOutcome {
 pub fn uninstall(context: &Context) -> Result<UninstallOutcome> {
     let repo = Repo::discover(context)?;
     let pointers = super::hydrate::pointers_in_worktree(&repo, &[])?.len() as u64;
-    let hooks = hooks::uninstall(&repo.git)?;
+    let mut hooks = Vec::new();
+    for (hook, removal) in repo.git.uninstall_hooks()? {
+        hooks.push(match removal {
+            HookRemoval::Removed => hook.name().to_owned(),
+            HookRemoval::Restored => format!("{} (the one from before is back)", hook.name()),
+            HookRemoval::LeftBehind(path) => format!("{} (left at {})", hook.name(), path.display()),
+        });
+    }
     for section in SECTIONS {
         repo.git.remove_config_section(section)?;
     }
@@ -207,12 +233,7 @@ pub fn uninstall(context: &Context) -> Result<UninstallOutcome> {
     }
     fsio::remove_file(&repo.layout.repository_path())?;
     let store_bytes = repo.store()?.totals().1;
-    Ok(UninstallOutcome {
-        hooks,
-        store: Some(repo.layout.dir.to_string_lossy().into_owned()),
-        store_bytes,
-        pointers,
-    })
+    Ok(UninstallOutcome { hooks, store: Some(repo.layout.dir.to_string_lossy().into_owned()), store_bytes, pointers })
 }
 
 /// Undoes [`init_global`].
@@ -226,11 +247,10 @@ pub fn uninstall_global(context: &Context) -> Result<UninstallOutcome> {
 /// Opens a repository for a command, or says what to do first.
 pub fn open(context: &Context) -> Result<Repo> {
     Repo::open(context).map_err(|e| match e {
-        crate::repo::Error::NotInitialised { dir } => Error::new(
-            Kind::NotFound,
-            format!("{} is not set up for clade", dir.display()),
-        )
-        .hint("run `clade init` here once"),
+        crate::repo::Error::NotInitialised { dir } => {
+            Error::new(Kind::NotFound, format!("{} is not set up for clade", dir.display()))
+                .hint("run `clade init` here once")
+        }
         other => other.into(),
     })
 }

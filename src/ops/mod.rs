@@ -1,7 +1,22 @@
 //! One file a verb: plain options in, an outcome out. Nothing here prints, asks or ends the process.
 
+pub mod add;
+pub mod doctor;
+pub mod drop;
 pub mod error;
 pub mod fetching;
+pub mod filter;
+pub mod hook;
+pub mod hydrate;
+pub mod init;
+pub mod log;
+pub mod merge;
+pub mod pull;
+pub mod push;
 pub mod remotes;
+pub mod restore;
+pub mod status;
+pub mod track;
+pub mod verify;
 
 pub use error::{Error, Kind, Result};

@@ -49,8 +49,9 @@ pub fn track(repo: &Repo, options: &TrackOptions) -> Result<TrackOutcome> {
             && (value.is_empty() || value.chars().any(|c| c.is_whitespace() || c.is_control() || c == '@' || c == ':'))
             && !(what == "owner" && !value.chars().any(|c| c.is_whitespace() || c.is_control()) && !value.is_empty())
         {
-            return Err(Error::usage(format!("{value:?} cannot be an {what}'s name"))
-                .hint("a name has no spaces, @ or colons"));
+            return Err(
+                Error::usage(format!("{value:?} cannot be an {what}'s name")).hint("a name has no spaces, @ or colons")
+            );
         }
     }
     let mut attributes = if options.attributes_only { Vec::new() } else { vec![FILTER.to_owned()] };
@@ -133,11 +134,10 @@ fn edit(repo: &Repo, change: impl FnOnce(&mut Vec<String>) -> Result<u64>) -> Re
     // What git has as content and the filter should have as pointers.
     let mut raw = Vec::new();
     let filtered = repo.filtered_paths(&[])?;
-    let entries = repo.git.staged_files(&filtered)?;
-    let small = repo.git.small_blobs(
-        &entries.iter().map(|e| e.oid).collect::<Vec<_>>(),
-        crate::limits::MAX_POINTER_BYTES as u64,
-    )?;
+    let entries = repo.git.staged_files(Some(&filtered))?;
+    let small = repo
+        .git
+        .small_blobs(&entries.iter().map(|e| e.oid).collect::<Vec<_>>(), crate::limits::MAX_POINTER_BYTES as u64)?;
     let pointers: std::collections::BTreeSet<_> =
         small.iter().filter(|(_, b)| super::hydrate::parse_pointer(b).is_some()).map(|(oid, _)| *oid).collect();
     for entry in entries {
@@ -151,7 +151,10 @@ fn edit(repo: &Repo, change: impl FnOnce(&mut Vec<String>) -> Result<u64>) -> Re
 }
 
 fn is_ours(line: &str) -> bool {
-    line.contains("filter=clade") || line.contains("clade-asset=") || line.contains("clade-kind=") || line.contains("clade-owner=")
+    line.contains("filter=clade")
+        || line.contains("clade-asset=")
+        || line.contains("clade-kind=")
+        || line.contains("clade-owner=")
 }
 
 /// The pattern at the beginning of a line, quotes included.

@@ -128,10 +128,13 @@ impl Claim {
     }
 }
 
+/// Kind and owner as far as any attribute says them, and the members.
+type Group = (Option<AssetKind>, Option<String>, Vec<Member>);
+
 /// Members of assets by asset name, with what their attributes say.
 #[derive(Default)]
 pub(super) struct Grouped {
-    groups: BTreeMap<String, (Option<AssetKind>, Option<String>, Vec<Member>)>,
+    groups: BTreeMap<String, Group>,
 }
 
 impl Grouped {

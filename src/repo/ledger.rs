@@ -331,6 +331,13 @@ impl Repo {
         }
     }
 
+    /// Whether this clone has batches that its remote is not known to have.
+    pub fn ledger_is_unsent(&self) -> Result<bool> {
+        let Some(remote) = self.ledger_remote()? else { return Ok(false) };
+        let Some(head) = self.git.read_ref(LEDGER_REF)? else { return Ok(false) };
+        Ok(self.git.read_ref(&remote.tracking())? != Some(head))
+    }
+
     /// Where the ledger was marked as fetched by other means, such as a clone that was just made.
     pub fn mark_ledger_fetched(&self, remote: &LedgerRemote) -> Result<()> {
         Ok(self.index().set_meta(&fetched_key(remote), &self.now_ms().to_string())?)

@@ -16,7 +16,7 @@ pub use assets::{AssetVersion, Member};
 pub use config::{CONFIG_PATH, RepositoryConfig};
 pub use layout::Layout;
 pub use ledger::{LedgerRemote, LedgerState, SendOutcome};
-pub use names::{Named, Resolved, Selector};
+pub use names::{At, Named, Resolved, Selector, from_content, to_content};
 pub use worktree::FileState;
 
 use crate::clock::Clock;

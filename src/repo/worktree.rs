@@ -118,7 +118,7 @@ impl Repo {
     /// The paths that the index of this worktree holds at or below `paths` (all where none is given), with
     /// what their attributes make them part of.
     pub(super) fn claimed_paths(&self, below: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, u32, Claim)>> {
-        let entries = self.git.staged_files(&[])?;
+        let entries = self.git.staged_files(None)?;
         let wanted: Vec<(Vec<u8>, u32)> = entries
             .into_iter()
             .filter(|e| e.stage <= 2 && (below.is_empty() || below.iter().any(|b| is_below(b, &e.path))))

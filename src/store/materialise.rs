@@ -158,7 +158,7 @@ impl Stream<'_> {
     }
 
     fn zeros_until(&mut self, offset: u64) -> Result<()> {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         while self.at < offset {
             let n = usize::try_from(offset - self.at).unwrap_or(usize::MAX).min(ZEROS.len());
             self.put(&ZEROS[..n])?;

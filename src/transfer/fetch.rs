@@ -290,7 +290,7 @@ impl Job<'_> {
             for key in &missing {
                 ranges.extend(places.places(key)?.into_iter().nth(attempt));
             }
-            ranges.sort_by(|a, b| (a.key.to_string(), a.offset).cmp(&(b.key.to_string(), b.offset)));
+            ranges.sort_by_key(|r| (r.key.to_string(), r.offset));
             ranges.dedup();
             if ranges.is_empty() {
                 break;

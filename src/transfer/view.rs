@@ -137,6 +137,48 @@ impl RemoteView {
         Ok(self.locate(key)?.iter().any(|f| self.fold().is_usable(&f.at.pack)))
     }
 
+    /// Whether the remote holds every part of a file in packs on which a push may rely. The file's description
+    /// must be in `store` or at the remote.
+    pub fn has_file(
+        &mut self,
+        store: &crate::store::Store,
+        wanted: super::Wanted,
+        interrupt: &crate::progress::Interrupt,
+    ) -> Result<bool> {
+        let recipe = RecordKey::recipe(wanted.file);
+        let Some(terms) = store.terms(wanted.file, wanted.size_bytes)? else { return Ok(false) };
+        let is_one_chunk = matches!(&terms[..], [crate::manifest::Term::Chunk { .. }]);
+        if !is_one_chunk && !terms.is_empty() && !self.has(&recipe)? {
+            return Ok(false);
+        }
+        for term in terms {
+            interrupt.check()?;
+            if let crate::manifest::Term::Chunk { id, .. } = term
+                && !self.has(&RecordKey::chunk(id))?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The version of `asset` that a git ref had when it was last pushed: the newest push of the ref that
+    /// carried the asset, or any push before it.
+    pub fn version_at_ref(&self, name: &str, asset: &str) -> Result<Option<crate::id::ContentId>> {
+        let mut found = None;
+        for bytes in &self.entries {
+            let Ok(entry) = crate::remote::LogEntry::decode("log", bytes) else { continue };
+            let crate::remote::Body::Push(push) = entry.body else { continue };
+            if push.git.iter().any(|g| g.name == name) {
+                let tip = push.git.iter().find(|g| g.name == name);
+                if let Some(root) = push.roots.iter().rev().find(|r| r.asset == asset) {
+                    found = Some((tip.map(|t| t.oid.clone()), root.content));
+                }
+            }
+        }
+        Ok(found.map(|(_, content)| content))
+    }
+
     /// Everywhere a record is in packs that can be read.
     pub(super) fn locate(&mut self, key: &RecordKey) -> Result<Vec<Found>> {
         self.load_segments()?;

@@ -25,8 +25,8 @@ const LAYERS: &[(&str, u32)] = &[
     ("git", 20),
     ("index", 20),
     ("store", 30),
-    ("repo", 40),
-    ("transfer", 41),
+    ("repo", 41),
+    ("transfer", 40),
     ("ops", 50),
     ("clade", 60),
 ];

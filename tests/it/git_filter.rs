@@ -15,7 +15,7 @@ struct Keep {
 }
 
 impl Keep {
-    fn work(&self, request: &Request, content: &mut dyn Read, answer: &mut dyn Write) -> std::io::Result<()> {
+    fn work(&self, request: &Request, content: &mut (dyn Read + Send), answer: &mut dyn Write) -> std::io::Result<()> {
         let mut log = File::options().append(true).create(true).open(self.store.join("log"))?;
         let path = String::from_utf8_lossy(&request.path).into_owned();
         writeln!(
@@ -46,7 +46,7 @@ impl Keep {
 }
 
 impl FilterHandler for Keep {
-    fn filter(&mut self, request: &Request, content: &mut dyn Read, answer: &mut dyn Write) -> Result<(), Refusal> {
+    fn filter(&mut self, request: &Request, content: &mut (dyn Read + Send), answer: &mut dyn Write) -> Result<(), Refusal> {
         self.work(request, content, answer).map_err(|_| Refusal::File)
     }
 }

@@ -62,7 +62,7 @@ impl Cx {
 
     /// Opens the repository that the command is about.
     pub(crate) fn repo(&self) -> ops::Result<Repo> {
-        Ok(Repo::open(&self.context)?)
+        ops::init::open(&self.context)
     }
 
     /// Prints a failure and gives the process's exit code.

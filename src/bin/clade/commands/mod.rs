@@ -1,12 +1,36 @@
 //! One file a group of verbs: typed arguments to options, outcomes to text.
 
+mod files;
+mod plumbing;
+mod remotes;
+mod setup;
+
 use crate::args::Command;
 use crate::context::Cx;
 use clade::ops;
 
 /// Runs a command and returns its exit code.
-pub(crate) fn run(_cx: &Cx, command: &Command) -> ops::Result<u8> {
+pub(crate) fn run(cx: &Cx, command: &Command) -> ops::Result<u8> {
     match command {
+        Command::Init(args) => setup::init(cx, args),
+        Command::Uninstall(args) => setup::uninstall(cx, args),
+        Command::Track(args) => files::track(cx, args),
+        Command::Untrack(args) => files::untrack(cx, args),
+        Command::Add(args) => files::add(cx, args),
+        Command::Status(_) => files::status(cx),
+        Command::Log(args) => files::log(cx, args),
+        Command::Pull(args) => remotes::pull(cx, args),
+        Command::Push(args) => remotes::push(cx, args),
+        Command::Drop(args) => files::drop(cx, args),
+        Command::Restore(args) => remotes::restore(cx, args),
+        Command::Remote(command) => remotes::remote(cx, command),
+        Command::Verify(args) => remotes::verify(cx, args),
+        Command::Doctor => setup::doctor(cx),
+        Command::Completions(args) => setup::completions(args),
+        Command::FilterProcess => plumbing::filter_process(cx),
+        Command::Textconv(args) => plumbing::textconv(cx, args),
+        Command::MergeDriver(args) => plumbing::merge_driver(cx, args),
+        Command::Hook(args) => plumbing::hook(cx, args),
         _ => Err(ops::Error::usage("this command comes with the next commit")),
     }
 }

@@ -108,6 +108,11 @@ impl Printer {
         }
     }
 
+    /// Prints a line for whoever watches git: never silenced, without a label of its own.
+    pub(crate) fn plain(&self, text: &str) {
+        self.line("", None, text);
+    }
+
     /// Warns of something that the person should know.
     pub(crate) fn warn(&self, text: &str) {
         if self.quiet < 2 {
