@@ -2,6 +2,7 @@
 
 mod architecture;
 mod conform_remote;
+mod exit_door;
 mod formats_v1;
 mod git_filter;
 mod git_hooks;

@@ -1,21 +1,17 @@
 #!/usr/bin/env python3
-"""Restores files and folders from a clade store without clade.
+"""Restores files and folders from a clade store or remote without clade.
 
-Written from the byte tables in docs/reference/formats alone, as a check that they suffice. It reads pack footers only (no
-segments, no SQLite) and checks every digest. STORE is `<git dir>/clade`. Needs blake3, msgpack and zstandard from PyPI.
+Written from the byte tables in docs/reference/formats alone, as a check that they suffice. It reads pack footers (no segments,
+no asset entries, no SQLite) and checks every digest. A store's DIR is `<git dir>/clade`; a remote is a directory. Needs blake3,
+msgpack and zstandard from PyPI. Exits with 1 and leaves no wrong file behind where bytes are missing or wrong.
 
-    reader.py STORE list
-    reader.py STORE file ID OUT
-    reader.py STORE tree ID OUTDIR
+    reader.py remote DIR list
+    reader.py (store|remote) DIR (file|tree) ID OUT
 """
 
-import os
-import struct
-import sys
+import os, struct, sys
 from pathlib import Path
-
-import msgpack
-import zstandard
+import msgpack, zstandard
 from blake3 import blake3
 
 DATA, RECIPE, PAGE = 0, 1, 2
@@ -24,6 +20,8 @@ REGULAR, EXECUTABLE, SYMLINK = 0o100644, 0o100755, 0o120000
 
 class Damaged(Exception):
     """Bytes are not what their format or their digest says."""
+
+BAD = (Damaged, struct.error, zstandard.ZstdError, ValueError)
 
 def digest(data):
     return blake3(data).digest()
@@ -53,7 +51,8 @@ class Frame:
             self.records.append((kind, record_id, start, length, plain_digest))
             at, end = at + 44 + 32 * flags, end + length
         need(end == self.raw_len and self.records, "records do not add up")
-        need((self.depth == 0) == (not self.bases), "depth without bases")
+        need((self.depth == 0) == (not self.bases) and max(self.depth, base_count) <= 64, "depth without bases")
+        need(self.raw_len <= (1 << 20 if record_count > 1 else 4 << 20) and 0 < self.stored_len <= self.raw_len, "bad lengths")
         need(self.header_len == at + 4 + 16, "wrong header length")
         self.size = at
 
@@ -115,18 +114,19 @@ class Store:
         for path in packs:
             try:
                 frames = read_footer(path)
-            except Damaged as error:
+            except BAD as error:
                 print(f"skipped: {error}", file=sys.stderr)
                 continue
             for frame in frames:
                 for record in frame.records:
                     self.places.setdefault(record[:2], []).append((frame, record))
 
-    def plain(self, frame):
-        """The plain bytes of a frame, every record checked. The last frames are kept."""
+    def plain(self, frame, level=0):
+        """The plain bytes of a frame, every record checked. The last frames are kept. `level` counts bases of bases."""
         name = (frame.pack, frame.offset)
         if name not in self.decoded:
-            base = b"".join(self.get(DATA, base) for base in frame.bases)
+            need(level <= 64, "bases nest too deep")
+            base = b"".join(self.get(DATA, base, level + 1) for base in frame.bases)
             data = decode(frame.codec, frame.payload(), frame.raw_len, base)
             need(len(data) == frame.raw_len, "frame decodes to another length")
             for kind, record_id, start, length, wanted in frame.records:
@@ -136,41 +136,43 @@ class Store:
             self.decoded[name] = data
         return self.decoded[name]
 
-    def all(self, kind, record_id):
+    def all(self, kind, record_id, level=0):
         """Each copy of a record that can be read, best effort."""
         for frame, (_, _, start, length, _) in self.places.get((kind, record_id), []):
             try:
-                yield self.plain(frame)[start : start + length]
-            except (Damaged, OSError, zstandard.ZstdError) as error:
+                yield self.plain(frame, level)[start : start + length]
+            except (*BAD, OSError) as error:
                 print(f"skipped a copy of {record_id.hex()}: {error}", file=sys.stderr)
 
-    def get(self, kind, record_id):
-        for data in self.all(kind, record_id):
+    def get(self, kind, record_id, level=0):
+        for data in self.all(kind, record_id, level):
             return data
         raise Damaged(f"no copy of kind {kind} {record_id.hex()}")
 
 # --- recipes and trees (recipe.md, tree.md) ---
 
-def unpack(data, tag):
+def unpack(data, *tags):
     value = msgpack.unpackb(data, raw=False, strict_map_key=True)
-    need(msgpack.packb(value, use_bin_type=True) == data, f"{tag}: not canonical")
-    need(value[:2] == [tag, 1], f"not a {tag} of version 1")
+    need(msgpack.packb(value, use_bin_type=True) == data, f"{tags[0]}: not canonical")
+    need(value[0] in tags and value[1] == 1, f"not a {tags[0]} of version 1")
     return value
 
-def terms(store, recipe):
-    if recipe[:1] == b"\x96" and recipe[1:14] == b"\xacrecipe-pages":
-        for page_id, _, count in unpack(recipe, "recipe-pages")[5]:
-            page = unpack(store.get(PAGE, page_id), "terms")[2]
-            need(len(page) == count, "term page with another count")
-            yield from page
-    else:
-        yield from unpack(recipe, "recipe")[5]
+def terms(store, file_id, recipe):
+    tag, _, _, described, _, listed = unpack(recipe, "recipe", "recipe-pages")
+    need(described == file_id, "the recipe of another file")
+    if tag == "recipe":
+        yield from listed
+        return
+    for page_id, size, count in listed:
+        page = unpack(store.get(PAGE, page_id), "terms")[2]
+        need(len(page) == count and sum(length for _, length in page) == size, "term page not as named")
+        yield from page
 
 def file_parts(store, file_id, recipe):
     if recipe is None:
         yield store.get(DATA, file_id)
         return
-    for chunk_id, length in terms(store, recipe):
+    for chunk_id, length in terms(store, file_id, recipe):
         if chunk_id is None:
             for start in range(0, length, 1 << 20):
                 yield bytes(min(length - start, 1 << 20))
@@ -181,11 +183,9 @@ def file_parts(store, file_id, recipe):
 
 def restore_file(store, file_id, out):
     """Writes the file with the given id; tries each recipe until one gives the right bytes."""
-    out = Path(out)
     if file_id == digest(b""):
-        out.write_bytes(b"")
-        return
-    ways = [None] if (DATA, file_id) in store.places else []
+        return Path(out).write_bytes(b"")
+    out, ways = Path(out), [None] if (DATA, file_id) in store.places else []
     for recipe in ways + list(store.all(RECIPE, file_id)):
         partial = out.with_name(out.name + ".partial")
         try:
@@ -197,7 +197,7 @@ def restore_file(store, file_id, out):
             need(hasher.digest() == file_id, "the recipe gives another file")
             partial.replace(out)
             return
-        except Damaged as error:
+        except BAD as error:
             print(f"skipped a recipe of {file_id.hex()}: {error}", file=sys.stderr)
             partial.unlink(missing_ok=True)
     raise Damaged(f"file {file_id.hex()} cannot be put together")
@@ -211,8 +211,8 @@ def tree_entries(store, page_id, level=None):
         return
     for last_path, child, count, size in page[3]:
         below = list(tree_entries(store, child, page[2] - 1))
-        need(len(below) == count and below[-1][0] == last_path, "tree page not as named")
-        need(sum(entry[2] for entry in below) == size, "tree page not as named")
+        fits = len(below) == count > 0 and below[-1][0] == last_path and sum(entry[2] for entry in below) == size
+        need(fits, "tree page not as named")
         yield from below
 
 def restore_tree(store, tree_id, out):
@@ -239,24 +239,61 @@ def restore_tree(store, tree_id, out):
         target.unlink()
         os.symlink(aim, os.fsencode(target))
 
-# --- where packs are ---
+# --- where packs are (pack.md, remote.md) ---
 
-def local_store(folder):
-    """A local store: every finished pack in it."""
-    return Store(sorted(Path(folder).rglob("*.pack")))
+def small_file(path, limit):
+    """The map in one of a remote's small files, and the digest of the whole file."""
+    need(path.stat().st_size <= limit, f"{path}: too large")
+    data = path.read_bytes()
+    need(len(data) > 32 and digest(data[:-32]) == data[-32:], f"{path}: damaged")
+    value = msgpack.unpackb(data[:-32], raw=False, strict_map_key=True)
+    need(value["v"] == 1, f"{path}: written by a newer clade")
+    return value, digest(data)
+
+def read_log(folder):
+    """What the log adds up to: the packs that it commits and no sweep took, and the versions that are complete."""
+    about, _ = small_file(Path(folder, "format"), 1 << 20)
+    need(not about.get("needs_read"), "this remote needs a newer reader")
+    packs, roots, before = {}, {}, bytes(32)
+    for seq, path in enumerate(sorted(p for p in Path(folder, "log").glob("*") if "#" not in p.name), 1):
+        need(path.name == f"{seq:020}", f"log entry {seq} is missing")
+        entry, file_digest = small_file(path, 64 << 20)
+        need(entry["seq"] == seq and entry["prev"] == before, f"log entry {seq} does not follow the one before")
+        before, body, kind = file_digest, entry["body"], entry["kind"]
+        for pack in body.get({"push": "packs", "mark": "replacements"}.get(kind), []):
+            packs[pack["pack"]] = pack
+        for pack_id in body["packs"] if kind == "sweep" else []:
+            packs.pop(pack_id, None)
+        for root in body.get("roots", []) if kind in ("push", "release") else []:
+            roots[tuple(root[field] for field in ("form", "id", "kind", "asset"))] = kind == "push"
+    return packs.values(), [root for root, complete in roots.items() if complete]
+
+def remote_store(folder):
+    """The packs of a remote, each compared with what the log says of it."""
+    good = []
+    for pack in read_log(folder)[0]:
+        path = Path(folder, "packs", pack["sid"].hex(), pack["pack"].hex())
+        try:
+            need(path.stat().st_size == pack["size_bytes"], f"{path}: another size")
+            need(blake3().update_mmap(path).digest() == pack["blake3"], f"{path}: damaged")
+            good.append(path)
+        except (Damaged, OSError) as error:
+            print(f"skipped: {error}", file=sys.stderr)
+    return Store(good)
 
 def main(args):
-    if len(args) == 2 and args[1] == "list":
-        for (kind, record_id), places in sorted(local_store(args[0]).places.items()):
-            print(kind, record_id.hex(), len(places))
-    elif len(args) == 4 and args[1] in ("file", "tree"):
-        restore = restore_file if args[1] == "file" else restore_tree
-        restore(local_store(args[0]), bytes.fromhex(args[2]), args[3])
+    if len(args) == 3 and args[0] == "remote" and args[2] == "list":
+        for form, version, kind, asset in sorted(read_log(args[1])[1]):
+            print(form, version.hex(), kind, asset)
+    elif len(args) == 5 and args[0] in ("store", "remote") and args[2] in ("file", "tree"):
+        local = args[0] == "store"
+        store = Store(sorted(Path(args[1], "packs").glob("*.pack"))) if local else remote_store(args[1])
+        {"file": restore_file, "tree": restore_tree}[args[2]](store, bytes.fromhex(args[3]), args[4])
     else:
         sys.exit(__doc__)
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except (Damaged, OSError) as error:
-        sys.exit(f"reader: {error}")
+    except (*BAD, OSError, LookupError, TypeError) as error:
+        sys.exit(f"reader: {error or type(error).__name__}")
