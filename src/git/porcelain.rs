@@ -286,3 +286,40 @@ impl Git {
 fn global(env: &Environment) -> Command {
     Command::new(&env.program).cwd(Path::new("/")).env("LC_ALL", "C").env_remove("GIT_DIR").env_remove("GIT_CONFIG")
 }
+
+impl Git {
+    /// The files that git knows or would add and that match any of `patterns` (git's `glob` patterns from the top
+    /// of the working tree: `*` stops at `/`, `**` does not), sorted, each once.
+    ///
+    /// # Errors
+    /// When `git` fails.
+    pub fn list_matching(&self, patterns: &[String]) -> Result<Vec<Vec<u8>>> {
+        if patterns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--"];
+        let specs = patterns.iter().map(|p| format!(":(top,glob){p}"));
+        let out = self.command(&args).args(specs).run()?;
+        let mut found: Vec<Vec<u8>> =
+            out.stdout.split(|b| *b == 0).filter(|p| !p.is_empty()).map(<[u8]>::to_vec).collect();
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::git::test_repo::TestRepo;
+
+    #[test]
+    fn patterns_count_from_the_top() {
+        let repo = TestRepo::new();
+        repo.commit(&[("src/a.py", b"1"), ("src/deep/b.py", b"2"), ("c.py", b"3")]);
+        let git = repo.open();
+        let list = |p: &str| git.list_matching(&[p.to_owned()]).expect("git lists");
+        assert_eq!(list("src/*.py"), [b"src/a.py".to_vec()]);
+        assert_eq!(list("src/**/*.py"), [b"src/a.py".to_vec(), b"src/deep/b.py".to_vec()]);
+        assert!(list("none/*").is_empty() && git.list_matching(&[]).expect("nothing asked").is_empty());
+    }
+}

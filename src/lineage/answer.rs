@@ -107,7 +107,7 @@ pub enum Basis {
     NamedOnly,
     /// A run read a part, and the content may lie outside of it.
     Selector,
-    /// It is a model and no recorded run made it.
+    /// It is a model, and no recorded run that says what it learned from made it.
     NoRecordedRun,
     /// It was made from a model of unknown origin.
     DescendsFromUnknown,

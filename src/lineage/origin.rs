@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::graph::{Graph, GraphNode, Link, NONE, Weak};
-use crate::ledger::{Form, Role};
+use crate::ledger::{Form, Role, Version};
 
 impl Graph {
     /// Finds the models that nobody recorded a run for, and what descends from them.
@@ -12,7 +12,7 @@ impl Graph {
         let mut known = vec![false; self.nodes.len()];
         let mut todo: Vec<u32> = Vec::new();
         for edge in &self.edges {
-            if matches!(edge.link, Link::Output { .. }) {
+            if matches!(edge.link, Link::Output { .. }) && self.declares_origin(edge.from) {
                 todo.push(edge.to);
             }
         }
@@ -60,6 +60,21 @@ impl Graph {
             }
         }
         self.unknown_from = from;
+    }
+
+    /// Whether a run says what its outputs learned from: a run that only names a configuration, or nothing at
+    /// all, leaves their origin as unknown as it was.
+    fn declares_origin(&self, run: u32) -> bool {
+        self.incoming(run).any(|e| match &e.link {
+            Link::Input { role, .. } => role.learns() && !matches!(role, Role::Config | Role::Tokenizer),
+            _ => false,
+        })
+    }
+
+    /// Whether nobody recorded where a version comes from, or where something that it descends from does.
+    #[must_use]
+    pub fn is_of_unknown_origin(&self, ver: &Version) -> bool {
+        self.version_node(ver.content(), &ver.asset).is_none_or(|n| self.unknown_from[n as usize] != NONE)
     }
 
     fn is_whole(&self, n: u32) -> bool {

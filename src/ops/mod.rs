@@ -1,18 +1,22 @@
 //! One file a verb: plain options in, an outcome out. Nothing here prints, asks or ends the process.
 
 pub mod add;
+pub mod class;
 pub mod doctor;
 pub mod drop;
 pub mod error;
 pub mod fetching;
 pub mod filter;
+pub mod flag;
 pub mod hook;
 pub mod hydrate;
+pub mod impact;
 pub mod init;
 pub mod log;
 pub mod merge;
 pub mod pull;
 pub mod push;
+pub mod questions;
 pub mod remotes;
 pub mod restore;
 pub mod status;

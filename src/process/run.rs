@@ -21,6 +21,7 @@ pub struct Command {
     cwd: Option<PathBuf>,
     env: Vec<(OsString, Option<OsString>)>,
     stdin: Option<Vec<u8>>,
+    stdout_to_stderr: bool,
 }
 
 /// What a captured command left.
@@ -58,7 +59,14 @@ impl Output {
 impl Command {
     /// A command for `program`, a path or a name that is looked up in `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { program: program.as_ref().to_owned(), args: Vec::new(), cwd: None, env: Vec::new(), stdin: None }
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            cwd: None,
+            env: Vec::new(),
+            stdin: None,
+            stdout_to_stderr: false,
+        }
     }
 
     /// Adds an argument.
@@ -94,6 +102,12 @@ impl Command {
     /// Gives the command these bytes as input; without, a captured command has no input.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Lets a command that is spawned write its output to our error output: our own output is an answer.
+    pub fn stdout_to_stderr(mut self, yes: bool) -> Self {
+        self.stdout_to_stderr = yes;
         self
     }
 
@@ -195,6 +209,9 @@ impl Command {
         cmd.args(&self.args);
         if let Some(dir) = &self.cwd {
             cmd.current_dir(dir);
+        }
+        if self.stdout_to_stderr {
+            cmd.stdout(sys::Stdio::from(io::stderr()));
         }
         for (name, value) in &self.env {
             match value {

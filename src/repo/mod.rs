@@ -9,6 +9,7 @@ mod config;
 mod layout;
 mod ledger;
 mod names;
+mod place;
 mod unrecorded;
 mod worktree;
 
@@ -17,6 +18,7 @@ pub use config::{CONFIG_PATH, RepositoryConfig};
 pub use layout::Layout;
 pub use ledger::{LedgerRemote, LedgerState, SendOutcome};
 pub use names::{At, Named, Resolved, Selector, from_content, to_content};
+pub use place::Place;
 pub use worktree::FileState;
 
 use crate::clock::Clock;

@@ -170,7 +170,7 @@ pub(super) fn is_below(folder: &[u8], path: &[u8]) -> bool {
 }
 
 /// BLAKE3 of a file, read in blocks.
-fn hash_file(path: &Path) -> Result<FileId> {
+pub(super) fn hash_file(path: &Path) -> Result<FileId> {
     use std::io::Read as _;
     let mut file = fsio::File::open(path)?;
     let mut hasher = blake3::Hasher::new();

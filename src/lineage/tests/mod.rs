@@ -144,17 +144,18 @@ fn a_model_without_a_recorded_run_is_unknown() {
         rows,
         [
             ("ok.pt", Affected, Basis::Run, true),
+            // A run that does not say what it learned from leaves the origin unknown.
+            ("alone.pt", Unknown, Basis::NoRecordedRun, true),
             ("fine.pt", Unknown, Basis::DescendsFromUnknown, true),
             ("named.pt", Unknown, Basis::DescendsFromUnknown, true),
             ("plain.pt", Unknown, Basis::Unrecorded, false),
             ("pushed.pt", Unknown, Basis::NoRecordedRun, true),
-            ("alone.pt", Unaffected, Basis::NotDownstream, true),
         ]
     );
     let c = &report.coverage;
-    assert_eq!((c.models_total, c.models_unknown_origin, c.unrecorded_count), (6, 4, 1));
+    assert_eq!((c.models_total, c.models_unknown_origin, c.unrecorded_count), (6, 5, 1));
     assert_eq!(c.unrecorded_digest, unrecorded_digest([&plain.ver]));
-    assert_eq!(report.counts.unknown, 4);
+    assert_eq!(report.counts.unknown, 5);
     // Asked about its own content, a model of unknown origin is affected, and so is what descends from it.
     assert_eq!(verdict(&graph, data("pushed"), "pushed.pt"), (Affected, Basis::Selected));
     assert_eq!(verdict(&graph, data("pushed"), "fine.pt"), (Affected, Basis::Run));
@@ -199,7 +200,7 @@ fn what_a_run_wrote_taints_its_members_and_their_copies() {
     // One shard taints its folder but not its neighbour.
     let graph = build_with(
         &ledger_of(vec![
-            recorded(run(1, vec![], vec![output("big.pt", sharded)])),
+            recorded(run(1, vec![input("train", "d", Some(file("d")))], vec![output("big.pt", sharded)])),
             seen("copy.pt", file("shard b"), BIG),
         ])
         .0,
