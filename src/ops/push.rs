@@ -5,7 +5,7 @@ use crate::git::{Oid, PushedRef};
 use crate::id::{ContentId, PageId};
 use crate::ledger::{Environments, Event, VersionSeen};
 use crate::manifest::{Page, TreePage};
-use crate::remote::{EnvMove, GitRef};
+use crate::remote::{EnvMove, GitRef, RefAsset};
 use crate::repo::{AssetVersion, Repo, SendOutcome, to_content};
 use crate::store::SessionKind;
 use crate::transfer::{self, PushRoot, Wanted};
@@ -96,7 +96,7 @@ pub fn upload(repo: &Repo, git_remote: &str, pushed: &Pushed, dry_run: bool) -> 
         let options = transfer::PushOptions {
             writer: repo.writer()?,
             now_ms: repo.now_ms(),
-            git: pushed.refs.iter().map(|(name, oid)| GitRef { name: name.clone(), oid: oid.to_string() }).collect(),
+            git: git_refs(repo, pushed)?,
             ledger: batches.clone(),
             envs: environments(&ledger),
             dry_run,
@@ -105,6 +105,22 @@ pub fn upload(repo: &Repo, git_remote: &str, pushed: &Pushed, dry_run: bool) -> 
         };
         let sent = transfer::push(&mut view, repo.store()?, &roots, &options)?;
         out.push(Upload { remote: target.name, sent });
+    }
+    Ok(out)
+}
+
+/// The refs as they will be, each with every asset version of its commit.
+fn git_refs(repo: &Repo, pushed: &Pushed) -> Result<Vec<GitRef>> {
+    let mut out = Vec::new();
+    for (name, oid) in &pushed.refs {
+        let mut assets = Vec::new();
+        for version in repo.versions_of_commit(*oid)? {
+            if let Some(content) = version.ver.content().content_id() {
+                assets.push(RefAsset { asset: version.ver.asset, content });
+            }
+        }
+        assets.sort();
+        out.push(GitRef { name: name.clone(), oid: oid.to_string(), assets });
     }
     Ok(out)
 }

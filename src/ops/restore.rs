@@ -405,7 +405,7 @@ fn resolve_at_remote(view: &RemoteView, text: &str) -> Result<(String, ContentId
     let refs = [value.to_owned(), format!("refs/heads/{value}"), format!("refs/tags/{value}")];
     if kind != "env"
         && let Some(git) = refs.iter().find(|r| fold.git.contains_key(*r))
-        && let Some(content) = view.version_at_ref(git, name)?
+        && let Some(content) = view.version_at_ref(git, name)
     {
         return Ok((name.to_owned(), content, format!("ref {git}")));
     }

@@ -158,6 +158,20 @@ pub struct GitRef {
     pub name: String,
     /// The object id in hex.
     pub oid: String,
+    /// Every asset version of that commit, also those that were complete before: what `NAME@REF` means to a
+    /// reader without git. Sorted by asset.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<RefAsset>,
+}
+
+/// The version of one asset in a commit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "RefAssetWire", try_from = "RefAssetWire")]
+pub struct RefAsset {
+    /// The asset's name.
+    pub asset: String,
+    /// The content.
+    pub content: ContentId,
 }
 
 /// The version that an environment holds.
@@ -236,6 +250,26 @@ struct EnvWire {
     form: String,
     id: Digest,
     event: EventId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefAssetWire {
+    asset: String,
+    form: String,
+    id: Digest,
+}
+
+impl From<RefAsset> for RefAssetWire {
+    fn from(one: RefAsset) -> Self {
+        Self { form: one.content.form().to_owned(), id: Digest(*one.content.as_bytes()), asset: one.asset }
+    }
+}
+
+impl TryFrom<RefAssetWire> for RefAsset {
+    type Error = String;
+    fn try_from(wire: RefAssetWire) -> std::result::Result<Self, String> {
+        Ok(Self { content: content(&wire.form, wire.id)?, asset: wire.asset })
+    }
 }
 
 /// The content that `form` and `id` of a file name.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{BatchId, ContentId, PackId, SessionId};
-use crate::remote::entry::{Body, EnvMove, LogEntry, PackRef, Root, SegmentRef};
+use crate::remote::entry::{Body, EnvMove, GitRef, LogEntry, PackRef, Root, SegmentRef};
 
 /// A committed pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub struct Fold {
     pub packs: BTreeMap<PackId, PackState>,
     /// Index segments in commit order.
     pub segments: Vec<SegmentRef>,
-    /// Git refs as last pushed: object id in hex.
-    pub git: BTreeMap<String, String>,
+    /// Git refs as last pushed, by name.
+    pub git: BTreeMap<String, GitRef>,
     /// Environment and asset to the version it holds, as last pushed.
     pub envs: BTreeMap<(String, String), EnvMove>,
     /// Ledger batches that are stored as records.
@@ -108,7 +108,7 @@ impl Fold {
                     self.roots.insert(root.clone(), seq);
                 }
                 for git in &push.git {
-                    self.git.insert(git.name.clone(), git.oid.clone());
+                    self.git.insert(git.name.clone(), git.clone());
                 }
                 for env in &push.envs {
                     let at = (env.env.clone(), env.asset.clone());

@@ -120,7 +120,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn make(view: &mut RemoteView, store: &Store, roots: &'a [PushRoot], options: &'a PushOptions<'_>) -> Result<Self> {
         let fold = view.fold();
-        let git = options.git.iter().filter(|g| fold.git.get(&g.name) != Some(&g.oid)).cloned().collect();
+        let git = options.git.iter().filter(|g| fold.git.get(&g.name) != Some(*g)).cloned().collect();
         let envs = options.envs.iter().filter(|e| fold.env(&e.env, &e.asset) != Some(*e)).cloned().collect();
         let ledger: Vec<_> = options.ledger.iter().filter(|(id, _)| !fold.ledger.contains(id)).collect();
         let new_roots: Vec<&PushRoot> = roots

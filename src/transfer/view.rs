@@ -162,21 +162,11 @@ impl RemoteView {
         Ok(true)
     }
 
-    /// The version of `asset` that a git ref had when it was last pushed: the newest push of the ref that
-    /// carried the asset, or any push before it.
-    pub fn version_at_ref(&self, name: &str, asset: &str) -> Result<Option<crate::id::ContentId>> {
-        let mut found = None;
-        for bytes in &self.entries {
-            let Ok(entry) = crate::remote::LogEntry::decode("log", bytes) else { continue };
-            let crate::remote::Body::Push(push) = entry.body else { continue };
-            if push.git.iter().any(|g| g.name == name) {
-                let tip = push.git.iter().find(|g| g.name == name);
-                if let Some(root) = push.roots.iter().rev().find(|r| r.asset == asset) {
-                    found = Some((tip.map(|t| t.oid.clone()), root.content));
-                }
-            }
-        }
-        Ok(found.map(|(_, content)| content))
+    /// The version of `asset` in the commit that a git ref had when it was last pushed.
+    #[must_use]
+    pub fn version_at_ref(&self, name: &str, asset: &str) -> Option<crate::id::ContentId> {
+        let git = self.fold().git.get(name)?;
+        git.assets.iter().find(|a| a.asset == asset).map(|a| a.content)
     }
 
     /// Everywhere a record is in packs that can be read.

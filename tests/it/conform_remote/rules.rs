@@ -116,7 +116,7 @@ fn the_fold_holds_what_was_pushed_last() {
     let content = |n| ContentId::Tree(TreeId([n; 32]));
     let root = |n| Root { asset: "m".into(), kind: "model".into(), content: content(n) };
     let env = |n| EnvMove { env: "prod".into(), asset: "m".into(), content: content(n), event: EventId([n; 32]) };
-    let git = |n: u8| GitRef { name: "refs/heads/main".into(), oid: format!("{n:040x}") };
+    let git = |n: u8| GitRef { name: "refs/heads/main".into(), oid: format!("{n:040x}"), assets: Vec::new() };
     let body = |n| PushBody {
         roots: vec![root(n)],
         git: vec![git(n)],
@@ -136,7 +136,7 @@ fn the_fold_holds_what_was_pushed_last() {
     assert!(fold.has_content(&content(2)) && !fold.has_content(&content(1)));
     assert_eq!(fold.env("prod", "m"), Some(&env(2)));
     assert_eq!(fold.env("prod", "x"), None);
-    assert_eq!(fold.git["refs/heads/main"], format!("{:040x}", 2));
+    assert_eq!(fold.git["refs/heads/main"].oid, format!("{:040x}", 2));
     assert_eq!(fold.ledger.len(), 2);
 }
 
