@@ -4,6 +4,9 @@ mod files;
 mod plumbing;
 mod remotes;
 mod setup;
+mod envs;
+mod govern;
+mod run;
 
 use crate::args::Command;
 use crate::context::Cx;
@@ -31,6 +34,14 @@ pub(crate) fn run(cx: &Cx, command: &Command) -> ops::Result<u8> {
         Command::Textconv(args) => plumbing::textconv(cx, args),
         Command::MergeDriver(args) => plumbing::merge_driver(cx, args),
         Command::Hook(args) => plumbing::hook(cx, args),
+        Command::Run(args) => run::run(cx, args),
+        Command::Impact(args) => govern::impact(cx, args),
+        Command::Why(args) => govern::why(cx, args),
+        Command::Flag(command) => govern::flag(cx, command),
+        Command::Class(command) => govern::class(cx, command),
+        Command::Promote(args) => envs::promote(cx, args),
+        Command::Rollback(args) => envs::rollback(cx, args),
+        Command::Env(command) => envs::env(cx, command),
         _ => Err(ops::Error::usage("this command comes with the next commit")),
     }
 }
