@@ -251,7 +251,13 @@ impl Repo {
     }
 
     fn resolve_worktree(&self, name: &str, sink: &mut dyn FnMut(Page) -> Result<()>) -> Result<Named> {
-        match self.assets_in_worktree(Some(name), sink)?.pop() {
+        let mut found = self.assets_in_worktree(Some(name), sink)?.pop();
+        if found.is_none() {
+            // A run may have written and recorded what nobody added yet.
+            let place = self.place_at(name.as_bytes(), sink)?;
+            found = place.filter(|p| p.part.is_none() && p.version.asset == name).map(|p| p.version);
+        }
+        match found {
             Some(version) => Ok(of_version(version, "working tree", None)),
             None => Err(Error::UnknownName {
                 what: "asset in the working tree",

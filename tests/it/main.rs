@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 
 mod architecture;
+mod cmd_govern;
 mod conform_remote;
 mod exit_door;
 mod formats_v1;

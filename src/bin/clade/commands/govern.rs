@@ -190,7 +190,6 @@ fn basis_words(basis: Basis) -> &'static str {
         Basis::DescendsFromUnknown => "made from unknown",
         Basis::Unrecorded => "not recorded",
         Basis::NotDownstream => "recorded otherwise",
-        _ => "other",
     }
 }
 
