@@ -1,12 +1,12 @@
 //! One file a group of verbs: typed arguments to options, outcomes to text.
 
+mod envs;
 mod files;
+mod govern;
 mod plumbing;
 mod remotes;
-mod setup;
-mod envs;
-mod govern;
 mod run;
+mod setup;
 
 use crate::args::Command;
 use crate::context::Cx;
