@@ -3,7 +3,7 @@
 CLADE is the program under test, REAL_INPUTS the folder that `run` filled. Nothing of the user's configuration is seen.
 """
 
-import hashlib, json, os, shutil, signal, subprocess, sys, tempfile, threading, time
+import hashlib, json, os, shutil, signal, subprocess, sys, tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -100,8 +100,11 @@ class Machine:
             return True
 
 def sha256(path):
+    hasher = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(1 << 20):
+            hasher.update(part)
+    return hasher.hexdigest()
 
 def sums(folder):
     """SHA-256 of every file below a folder, by path; git's own files and links left out."""
