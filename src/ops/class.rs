@@ -3,7 +3,9 @@
 use super::questions::{self, scrub};
 use super::{Error, Result, impact};
 use crate::id::EventId;
-use crate::ledger::{ClassRetracted, ClassSet, Event, EventRef, Ledger, Level, Scope, Text, active_classes, covers, join};
+use crate::ledger::{
+    ClassRetracted, ClassSet, Event, EventRef, Ledger, Level, Scope, Text, active_classes, covers, join,
+};
 use crate::repo::{Repo, SendOutcome};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +122,9 @@ pub fn set(repo: &Repo, options: &ClassSetOptions) -> Result<ClassOutcome> {
         return Err(Error::usage("a tag cannot be empty"));
     }
     if level.is_none() && tags.is_empty() {
-        return Err(Error::usage("nothing to set").hint("name a level or a tag: --level restricted, --tag personal-data"));
+        return Err(
+            Error::usage("nothing to set").hint("name a level or a tag: --level restricted, --tag personal-data")
+        );
     }
     let mut ledger = repo.ledger()?;
     let scopes = match &options.target {
@@ -270,8 +274,11 @@ fn resolve(repo: &Repo, ledger: &mut Ledger, prefixes: &[String]) -> Result<Vec<
                     .hint("`clade class log` prints the ids; at least 4 digits are needed"));
             }
             _ => {
-                return Err(Error::not_found(format!("{} classifications have ids that begin with {prefix:?}", ids.len()))
-                    .hint("give more digits of the id"));
+                return Err(Error::not_found(format!(
+                    "{} classifications have ids that begin with {prefix:?}",
+                    ids.len()
+                ))
+                .hint("give more digits of the id"));
             }
         }
     }

@@ -34,8 +34,7 @@ pub fn list(repo: &Repo, name: Option<&str>) -> Result<FlagListOutcome> {
         questions::scopes(repo, name, &ledger)?;
     }
     let mut environments = questions::environments(&ledger);
-    environments.retain(|e| {
-        flags.iter().any(|f| e.asset == f.asset && e.content == Content { form: f.form, id: f.id })
-    });
+    environments
+        .retain(|e| flags.iter().any(|f| e.asset == f.asset && e.content == Content { form: f.form, id: f.id }));
     Ok(FlagListOutcome { flags, environments, coverage: graph.coverage() })
 }

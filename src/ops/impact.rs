@@ -66,10 +66,8 @@ pub fn impact(repo: &Repo, target: &Target) -> Result<ImpactOutcome> {
         return Err(match target {
             Target::Name(text) => Error::not_found(format!("nothing that is known matches {text:?}"))
                 .hint("`clade log` lists the names and versions that are known"),
-            Target::File(path) => {
-                Error::not_found(format!("the content of {} is in no known version", path.display()))
-                    .hint("a file that was changed since is another content: ask by name, or by the id of the old one")
-            }
+            Target::File(path) => Error::not_found(format!("the content of {} is in no known version", path.display()))
+                .hint("a file that was changed since is another content: ask by name, or by the id of the old one"),
         });
     }
     let mut environments = questions::environments(&ledger);

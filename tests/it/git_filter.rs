@@ -46,7 +46,12 @@ impl Keep {
 }
 
 impl FilterHandler for Keep {
-    fn filter(&mut self, request: &Request, content: &mut (dyn Read + Send), answer: &mut dyn Write) -> Result<(), Refusal> {
+    fn filter(
+        &mut self,
+        request: &Request,
+        content: &mut (dyn Read + Send),
+        answer: &mut dyn Write,
+    ) -> Result<(), Refusal> {
         self.work(request, content, answer).map_err(|_| Refusal::File)
     }
 }

@@ -20,7 +20,12 @@ struct Upper {
 }
 
 impl FilterHandler for Upper {
-    fn filter(&mut self, request: &Request, content: &mut (dyn Read + Send), answer: &mut dyn Write) -> Result<(), Refusal> {
+    fn filter(
+        &mut self,
+        request: &Request,
+        content: &mut (dyn Read + Send),
+        answer: &mut dyn Write,
+    ) -> Result<(), Refusal> {
         self.seen.push(request.clone());
         match &request.path[..] {
             b"early" => return Err(Refusal::File),

@@ -2,11 +2,11 @@
 
 use crate::args::{HookArgs, MergeDriverArgs, TextconvArgs};
 use crate::context::Cx;
+use clade::fsio::Pipe;
 use clade::git::hooks::Hook;
 use clade::ops::merge::MergeOutcome;
 use clade::ops::{self, Kind};
 use clade::repo::Repo;
-use clade::fsio::Pipe;
 use std::io::{Read, Write};
 use std::os::fd::AsFd as _;
 
