@@ -313,12 +313,16 @@ fn complete(repo: &Repo, ledger: &Ledger, candidate: &Candidate) -> Result<()> {
     let message = format!("bytes of {}@b3:{short} are neither in this clone's store nor at any remote", ver.asset);
     Err(match failed {
         Some(e) => {
-            let mut out = Error::new(Kind::Remote, format!("whether the bytes of {}@b3:{short} are complete cannot be told", ver.asset));
+            let mut out = Error::new(
+                Kind::Remote,
+                format!("whether the bytes of {}@b3:{short} are complete cannot be told", ver.asset),
+            );
             out.causes.push(e.to_string());
             out.hint("try again when the remote can be reached")
         }
-        None => Error::integrity(message)
-            .hint("where the bytes are: `clade add` them, then `clade push`; here: `clade pull` fetches what remotes have"),
+        None => Error::integrity(message).hint(
+            "where the bytes are: `clade add` them, then `clade push`; here: `clade pull` fetches what remotes have",
+        ),
     })
 }
 
@@ -441,7 +445,8 @@ fn plan(
 ) -> Result<Plan> {
     let envs = Environments::new(ledger);
     let is_there = |c: &Candidate| {
-        envs.value(env, &c.ver.asset).is_some_and(|v| v.state == EnvState::Settled && v.content == Some(c.ver.content()))
+        envs.value(env, &c.ver.asset)
+            .is_some_and(|v| v.state == EnvState::Settled && v.content == Some(c.ver.content()))
     };
     let more: Vec<Unrecorded> = chosen
         .iter()

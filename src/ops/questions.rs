@@ -10,6 +10,7 @@ use crate::pack::RecordKind;
 use crate::repo::{self, Repo};
 use crate::store::{Session, SessionKind};
 use serde::Serialize;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Pages that were read, so that each is read once.
@@ -24,7 +25,7 @@ impl Pages {
         let store = repo.store()?;
         let mut todo = vec![PageId(tree.0)];
         while let Some(id) = todo.pop() {
-            if !self.read.contains_key(&id) {
+            if let Entry::Vacant(slot) = self.read.entry(id) {
                 // What is damaged is as good as missing: remotes and git may have it.
                 let bytes = match store.record(RecordKind::PAGE, id.as_bytes()) {
                     Ok(Some(bytes)) => bytes,
@@ -32,7 +33,7 @@ impl Pages {
                     Err(e) if e.is_integrity() => return Ok(false),
                     Err(e) => return Err(e.into()),
                 };
-                self.read.insert(id, items(&TreePage::decode(&bytes)?));
+                slot.insert(items(&TreePage::decode(&bytes)?));
             }
             todo.extend(self.read.get(&id).into_iter().flatten().filter_map(|item| match item {
                 TreeItem::Page(next) => Some(*next),

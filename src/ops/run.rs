@@ -271,11 +271,8 @@ fn finish(repo: &Repo, mut journal: Journal, exit: Exit) -> Result<RunOutcome> {
     journal.remove(repo)?;
     let says_origin = run.inputs.iter().any(|i| i.role.learns() && !matches!(i.role, Role::Config | Role::Tokenizer));
     let is_model = |v: &&AssetVersion| v.kind == crate::ledger::AssetKind::Model;
-    let undeclared: Vec<String> = if says_origin {
-        Vec::new()
-    } else {
-        written.iter().filter(is_model).map(|v| v.asset.clone()).collect()
-    };
+    let undeclared: Vec<String> =
+        if says_origin { Vec::new() } else { written.iter().filter(is_model).map(|v| v.asset.clone()).collect() };
     let exit_code = match exit.shell_code() {
         0 if !unwritten.is_empty() => 3,
         code => u8::try_from(code & 0xff).unwrap_or(1),
@@ -425,8 +422,11 @@ pub(super) fn record(repo: &Repo, run: RunRecorded, seen: Vec<VersionSeen>) -> R
     Ok(())
 }
 
+/// Path and stat data of a file.
+type Trace = (Vec<u8>, u64, String, u64);
+
 /// Stat data of what git would see at a path, to tell whether a command wrote it.
-fn files_at(repo: &Repo, path: &[u8]) -> Result<BTreeSet<(Vec<u8>, u64, String, u64)>> {
+fn files_at(repo: &Repo, path: &[u8]) -> Result<BTreeSet<Trace>> {
     let mut out = BTreeSet::new();
     let is_dir = fsio::stat(&repo.absolute(path)?)?.is_some_and(|s| s.kind == StatKind::Dir);
     let files = if is_dir { repo.git.list_files(&[path.to_vec()])? } else { vec![path.to_vec()] };

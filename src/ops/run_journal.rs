@@ -57,8 +57,9 @@ impl Journal {
     /// Writes the file; durable when it returns.
     pub(super) fn write(&self, repo: &Repo) -> Result<()> {
         fsio::create_dir_all(&repo.layout.runs_dir())?;
-        let text = serde_json::to_vec(self)
-            .map_err(|e| super::Error::new(super::Kind::Internal, format!("cannot encode the journal of a run: {e}")))?;
+        let text = serde_json::to_vec(self).map_err(|e| {
+            super::Error::new(super::Kind::Internal, format!("cannot encode the journal of a run: {e}"))
+        })?;
         Ok(fsio::write_atomic(&path_of(repo, self.run.run), &text)?)
     }
 
@@ -106,9 +107,8 @@ pub fn close_leftovers(repo: &Repo) -> Result<Vec<ClosedRun>> {
 fn close(repo: &Repo, mut journal: Journal) -> Result<ClosedRun> {
     // A crash between the record and the removal must not record it twice.
     let ledger = repo.ledger()?;
-    let known = ledger.events().any(|e| {
-        matches!(e.event, crate::ledger::Event::RunRecorded(r) if r.run == journal.run.run)
-    });
+    let known =
+        ledger.events().any(|e| matches!(e.event, crate::ledger::Event::RunRecorded(r) if r.run == journal.run.run));
     if !known {
         let here = repo.git.work_tree() == Some(journal.top.as_path());
         let elsewhere = if here || !fsio::is_dir(&journal.top) {

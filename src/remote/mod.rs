@@ -35,8 +35,8 @@ pub use asset::{AssetEntry, FrameRef, InlineRecord, PackPlace, RecordPlace, fetc
 pub use canary::check_create_if_absent;
 pub use commit::{Commit, PushDecision, commit_push};
 pub use entry::{
-    Body, EntryDraft, EnvMove, Fence, GitRef, LogEntry, Mark, PackRef, PackUse, Promote, PushBody, RefAsset, Release, Root,
-    SegmentRef, Sweep,
+    Body, EntryDraft, EnvMove, Fence, GitRef, LogEntry, Mark, PackRef, PackUse, Promote, PushBody, RefAsset, Release,
+    Root, SegmentRef, Sweep,
 };
 pub use error::{Error, Result};
 pub use fold::{Fold, PackState, Violation};

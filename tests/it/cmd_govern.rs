@@ -48,12 +48,8 @@ fn lineage_follows_content_across_names_branches_and_deletion() {
     repo.commit("copied and removed");
     train(&repo, "other", "m2.pt", "m2");
     repo.commit("model of the copy");
-    let planted = set(&[
-        ("affected", "m1.pt"),
-        ("affected", "m2.pt"),
-        ("unknown", "plain.pt"),
-        ("unaffected", "m3.pt"),
-    ]);
+    let planted =
+        set(&[("affected", "m1.pt"), ("affected", "m2.pt"), ("unknown", "plain.pt"), ("unaffected", "m3.pt")]);
     for target in [&["data:p1.csv"][..], &["data/p1.csv"], &["--file", "other/renamed.csv"]] {
         let out = repo.clade(&[&["--json", "impact", "--exit-code"], target].concat()).exits(1);
         assert_eq!(verdicts(&out.json()), planted, "{target:?}");
@@ -89,9 +85,13 @@ fn a_killed_run_leaves_a_partial_checkpoint_that_its_successor_resumes() {
         if !own {
             // The command outlives its clade: only then the run is over.
             repo.clade(&["impact", "clean"]).ok();
-            assert_eq!(fs::read_dir(repo.dir.join(".git/clade/runs")).expect("a folder").filter(|e| {
-                e.as_ref().expect("an entry").path().extension().is_some_and(|x| x == "json")
-            }).count(), 1);
+            assert_eq!(
+                fs::read_dir(repo.dir.join(".git/clade/runs"))
+                    .expect("a folder")
+                    .filter(|e| { e.as_ref().expect("an entry").path().extension().is_some_and(|x| x == "json") })
+                    .count(),
+                1
+            );
             kill(signal, command);
         }
         fs::remove_file(&ready).expect("removed");
@@ -117,7 +117,8 @@ fn a_run_exits_as_its_command_and_checks_its_outputs() {
     let repo = world.repo("r", ATTRIBUTES);
     repo.write("data/a.csv", &long("a"));
     repo.commit("data");
-    let failed = repo.clade(&["--json", "run", "--in", "data", "--out", "x.pt", "--", "sh", "-c", "echo 1 > x.pt; exit 7"]);
+    let failed =
+        repo.clade(&["--json", "run", "--in", "data", "--out", "x.pt", "--", "sh", "-c", "echo 1 > x.pt; exit 7"]);
     let failed = failed.exits(7).json();
     assert_eq!((&failed["outcome"], &failed["exit"]), (&"failed".into(), &7.into()));
     assert_eq!(failed["outputs"][0]["partial"], true);

@@ -98,7 +98,7 @@ fn ingest(store: &Store, files: &BTreeMap<Vec<u8>, (FileMode, Vec<u8>)>, model: 
     let mut session = store.session(SessionKind::Batch, &Discard, &interrupt);
     let mut wanted = BTreeSet::new();
     let mut entries = Vec::new();
-    let mut add = |session: &mut clade::store::Session<'_>, bytes: &[u8]| {
+    let add = |session: &mut clade::store::Session<'_>, bytes: &[u8]| {
         let source = Source::Pipe(&mut Cursor::new(bytes), "test".to_owned());
         let added = session.add(source).expect("adds");
         assert_eq!(added.file_id, FileId::of(bytes));

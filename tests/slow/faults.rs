@@ -135,7 +135,6 @@ fn at_every_point(verb: &Verb, kind: &str) {
             n = if successes > 0 { n + 1 } else { tier.next(n) };
         }
         assert!(hits >= 5, "{:?} met only {hits} faults of kind {kind}", verb.args);
-        eprintln!("{:?} {kind}: {hits} faults, the last before point {n}", verb.args);
     }
 }
 

@@ -139,7 +139,7 @@ fn a_model_without_a_recorded_run_is_unknown() {
     let graph = build_with(&ledger, &Trees::new(), &[plain.clone(), known]);
     let report = graph.impact(&[data("data")]);
     let rows: Vec<_> = report.models.iter().map(|r| (r.asset.as_str(), r.verdict, r.basis, r.recorded)).collect();
-    use Verdict::{Affected, Unaffected, Unknown};
+    use Verdict::{Affected, Unknown};
     assert_eq!(
         rows,
         [

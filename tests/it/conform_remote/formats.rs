@@ -2,8 +2,8 @@
 
 use clade::id::{BatchId, ContentId, Digest, EventId, FileId, PackId, SegmentId, SessionId, TreeId};
 use clade::remote::{
-    AssetEntry, Body, EnvMove, Fence, Format, FrameRef, GitRef, RefAsset, InlineRecord, Key, Log, LogEntry, Mark, PackPlace,
-    Promote, PushBody, RecordPlace, Release, Root, SegmentRef, SessionInfo, Sweep,
+    AssetEntry, Body, EnvMove, Fence, Format, FrameRef, GitRef, InlineRecord, Key, Log, LogEntry, Mark, PackPlace,
+    Promote, PushBody, RecordPlace, RefAsset, Release, Root, SegmentRef, SessionInfo, Sweep,
 };
 
 use crate::conform_remote::support::{
@@ -97,7 +97,11 @@ pub(crate) fn sample_entries() -> Vec<LogEntry> {
         packs: vec![pack],
         segments: vec![segment],
         uses: vec![uses(pack)],
-        git: vec![GitRef { name: "refs/heads/main".into(), oid: "ab".repeat(20), assets: vec![RefAsset { asset: root.asset.clone(), content: root.content }] }],
+        git: vec![GitRef {
+            name: "refs/heads/main".into(),
+            oid: "ab".repeat(20),
+            assets: vec![RefAsset { asset: root.asset.clone(), content: root.content }],
+        }],
         ledger: vec![BatchId([0x77; 32])],
         envs: vec![EnvMove {
             env: "prod".into(),

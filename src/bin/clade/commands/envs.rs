@@ -6,9 +6,9 @@ use crate::context::Cx;
 use crate::ui::{Render, Table, count};
 use clade::clock::rfc3339;
 use clade::ledger::{Content, EnvState, Text};
+use clade::ops;
 use clade::ops::env::{self, EnvHistoryOutcome, EnvListOutcome, EnvShowOutcome, MoveRow};
 use clade::ops::promote::{self, MoveOutcome, PromoteOptions, RollbackOptions};
-use clade::ops;
 use std::fmt::Write as _;
 
 pub(crate) fn promote(cx: &Cx, args: &PromoteArgs) -> ops::Result<u8> {

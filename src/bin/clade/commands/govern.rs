@@ -17,7 +17,8 @@ use std::fmt::Write as _;
 /// Records runs whose process is gone, and says so.
 pub(crate) fn close_leftovers(cx: &Cx, repo: &Repo) -> ops::Result<()> {
     for run in run_journal::close_leftovers(repo)? {
-        let outputs = if run.outputs.is_empty() { String::new() } else { format!(", leaving {}", run.outputs.join(", ")) };
+        let outputs =
+            if run.outputs.is_empty() { String::new() } else { format!(", leaving {}", run.outputs.join(", ")) };
         cx.printer.status(&format!("recorded as killed: run {} ({}){outputs}", run.run.short(), run.command.join(" ")));
     }
     Ok(())
@@ -143,8 +144,19 @@ impl Render for ClassLogOutcome {
             return "no classification\n".to_owned();
         }
         let mut out = String::new();
-        for ClassEntry { event, scope, level, tags, reason, source, actor, time_ms, active, replaced_by, retracted_by } in
-            &self.classes
+        for ClassEntry {
+            event,
+            scope,
+            level,
+            tags,
+            reason,
+            source,
+            actor,
+            time_ms,
+            active,
+            replaced_by,
+            retracted_by,
+        } in &self.classes
         {
             let mut label: Vec<&str> = level.iter().map(|l| l.as_str()).collect();
             label.extend(tags.iter().map(String::as_str));
@@ -328,7 +340,8 @@ impl Render for WhyOutcome {
     const TYPE: &'static str = "why";
 
     fn human(&self, _width: Option<usize>) -> String {
-        let mut out = format!("{}@b3:{}: {}\n", self.asset, self.report.to.id.short(), verdict_word(self.report.verdict));
+        let mut out =
+            format!("{}@b3:{}: {}\n", self.asset, self.report.to.id.short(), verdict_word(self.report.verdict));
         for path in &self.report.paths {
             let learned = if path.learned { "" } else { ", measured or looked up only" };
             let _ = writeln!(out, "\n{}{learned}", verdict_word(path.verdict));

@@ -1,5 +1,6 @@
 //! One file a group of verbs: typed arguments to options, outcomes to text.
 
+mod demo;
 mod envs;
 mod files;
 mod govern;
@@ -42,6 +43,6 @@ pub(crate) fn run(cx: &Cx, command: &Command) -> ops::Result<u8> {
         Command::Promote(args) => envs::promote(cx, args),
         Command::Rollback(args) => envs::rollback(cx, args),
         Command::Env(command) => envs::env(cx, command),
-        _ => Err(ops::Error::usage("this command comes with the next commit")),
+        Command::Demo(args) => demo::demo(cx, args),
     }
 }

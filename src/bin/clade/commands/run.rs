@@ -5,9 +5,9 @@ use crate::args::RunArgs;
 use crate::context::Cx;
 use crate::ui::{Render, count};
 use clade::ledger::Outcome;
+use clade::ops;
 use clade::ops::pipeline::{self, PipelineOutcome};
 use clade::ops::run::{self, RunOptions, RunOutcome};
-use clade::ops;
 use clade::repo::Repo;
 
 pub(crate) fn run(cx: &Cx, args: &RunArgs) -> ops::Result<u8> {

@@ -61,11 +61,6 @@ impl Printer {
         self.stderr_terminal && !self.json && self.quiet == 0
     }
 
-    /// Whether a person can answer a question.
-    pub(crate) fn can_ask(&self) -> bool {
-        !self.json && self.stderr_terminal && io::stdin().is_terminal()
-    }
-
     /// Width to which tables are cut: the terminal's, none on a pipe.
     fn width(&self) -> Option<usize> {
         if !self.stdout_terminal {
