@@ -29,7 +29,7 @@ impl Process {
     }
 
     fn is_running(&self) -> bool {
-        process::is_alive(self.pid) && (self.start.is_none() || process::start_time(self.pid) == self.start)
+        process::is_running(self.pid) && (self.start.is_none() || process::start_time(self.pid) == self.start)
     }
 }
 

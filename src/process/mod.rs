@@ -6,7 +6,7 @@ mod pid;
 mod run;
 
 pub use child::{Child, Exit};
-pub use pid::{is_alive, own_id, parent_id, start_time};
+pub use pid::{is_alive, is_running, own_id, parent_id, start_time};
 pub use run::{Command, Output};
 
 use std::io;

@@ -24,6 +24,17 @@ pub fn is_alive(pid: u32) -> bool {
     !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
 }
 
+/// Whether a process with this number exists and has not ended. One that has ended and that nobody awaited
+/// (in a container without an init that does, for ever) still exists, but runs no more.
+#[must_use]
+pub fn is_running(pid: u32) -> bool {
+    let ended = || {
+        let fields = stat_fields(&format!("/proc/{pid}/stat"))?;
+        fields.first().map(|state| matches!(state.as_str(), "Z" | "X"))
+    };
+    is_alive(pid) && !ended().unwrap_or(false)
+}
+
 /// When a process started, as a text that is only good for comparison: two processes that had the same
 /// number at different times differ in it. `None` when there is no such process.
 #[must_use]
@@ -73,6 +84,20 @@ mod tests {
         let first = start_time(own_id()).expect("we run");
         assert_eq!(start_time(own_id()), Some(first));
         assert_eq!(start_time(999_999_999), None);
+    }
+
+    #[test]
+    fn what_ended_and_was_not_awaited_runs_no_more() {
+        let child = Command::new("true").spawn().expect("starts");
+        let pid = child.id();
+        if fsio::exists(Path::new("/proc/self/stat")) {
+            while is_running(pid) {
+                std::thread::yield_now();
+            }
+            assert!(is_alive(pid));
+        }
+        child.wait().expect("ends");
+        assert!(!is_running(pid) && is_running(own_id()));
     }
 
     #[test]
