@@ -25,7 +25,7 @@ impl Pages {
         let store = repo.store()?;
         let mut todo = vec![PageId(tree.0)];
         while let Some(id) = todo.pop() {
-            if let Entry::Vacant(slot) = self.read.entry(id) {
+            if let Entry::Vacant(entry) = self.read.entry(id) {
                 // What is damaged is as good as missing: remotes and git may have it.
                 let bytes = match store.record(RecordKind::PAGE, id.as_bytes()) {
                     Ok(Some(bytes)) => bytes,
@@ -33,7 +33,7 @@ impl Pages {
                     Err(e) if e.is_integrity() => return Ok(false),
                     Err(e) => return Err(e.into()),
                 };
-                slot.insert(items(&TreePage::decode(&bytes)?));
+                entry.insert(items(&TreePage::decode(&bytes)?));
             }
             todo.extend(self.read.get(&id).into_iter().flatten().filter_map(|item| match item {
                 TreeItem::Page(next) => Some(*next),
@@ -96,8 +96,9 @@ pub fn graph(repo: &Repo, ledger: &Ledger, more: &[Unrecorded]) -> Result<Graph>
     Ok(graph)
 }
 
-/// The trees that events name.
-fn recorded_trees(ledger: &Ledger) -> BTreeSet<TreeId> {
+/// The trees that events name: their pages must travel wherever the ledger does.
+#[must_use]
+pub fn recorded_trees(ledger: &Ledger) -> BTreeSet<TreeId> {
     let mut found: BTreeSet<Content> = BTreeSet::new();
     for entry in ledger.events() {
         match entry.event {

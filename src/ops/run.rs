@@ -104,6 +104,9 @@ pub struct RunOutcome {
     pub undeclared: Vec<String>,
 }
 
+/// Stat data of a file: path, size, times, number.
+type FileStat = (Vec<u8>, u64, String, u64);
+
 /// What a declared output held before the command started.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Before {
@@ -111,8 +114,7 @@ pub(super) struct Before {
     pub(super) path: Vec<u8>,
     /// The versions at or below it.
     pub(super) held: Vec<Version>,
-    /// Stat data of the files: name, size, times, number.
-    files: BTreeSet<(Vec<u8>, u64, String, u64)>,
+    files: BTreeSet<FileStat>,
 }
 
 impl Before {
@@ -422,11 +424,8 @@ pub(super) fn record(repo: &Repo, run: RunRecorded, seen: Vec<VersionSeen>) -> R
     Ok(())
 }
 
-/// Path and stat data of a file.
-type Trace = (Vec<u8>, u64, String, u64);
-
 /// Stat data of what git would see at a path, to tell whether a command wrote it.
-fn files_at(repo: &Repo, path: &[u8]) -> Result<BTreeSet<Trace>> {
+fn files_at(repo: &Repo, path: &[u8]) -> Result<BTreeSet<FileStat>> {
     let mut out = BTreeSet::new();
     let is_dir = fsio::stat(&repo.absolute(path)?)?.is_some_and(|s| s.kind == StatKind::Dir);
     let files = if is_dir { repo.git.list_files(&[path.to_vec()])? } else { vec![path.to_vec()] };
