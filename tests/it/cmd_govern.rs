@@ -1,9 +1,10 @@
 //! Runs, classifications, questions and environments, through the program.
 
-use crate::support::world::{Clone, World, all_bytes, kill, long, wait_for};
+use crate::support::world::{Clone, World, all_bytes, kill, long, wait_for, wait_until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 const ATTRIBUTES: &str = "\
 data/** clade-asset=data clade-kind=dataset
@@ -79,6 +80,9 @@ fn a_killed_run_leaves_a_partial_checkpoint_that_its_successor_resumes() {
         let ready = repo.dir.join("ready");
         wait_for(&ready);
         let command: u32 = fs::read_to_string(&ready).expect("read").trim().parse().expect("a number");
+        // clade notes whom it started right after it did; a kill before that is another story.
+        let runs = repo.dir.join(".git/clade/runs");
+        wait_until(|| journals(&runs).iter().any(|text| text.contains(&command.to_string())));
         kill(signal, child.id());
         let status = child.wait().expect("ends");
         assert_eq!(status.code(), code);
@@ -292,4 +296,10 @@ fn a_token_is_found_nowhere() {
     for (path, bytes) in all_bytes(&repo.dir.join(".git")) {
         assert!(!bytes.windows(TOKEN.len()).any(|w| w == TOKEN.as_bytes()), "{}", path.display());
     }
+}
+
+/// The texts of the journals of runs that are not closed.
+fn journals(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|e| fs::read_to_string(e.path()).ok()).collect()
 }

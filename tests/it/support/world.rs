@@ -197,13 +197,18 @@ pub(crate) fn kill(signal: &str, pid: u32) {
 /// Waits until a file is there, at most half a minute.
 #[track_caller]
 pub(crate) fn wait_for(path: &Path) {
+    wait_until(|| path.exists());
+}
+
+/// Waits until something holds, half a minute at most.
+pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
     for _ in 0..3000 {
-        if path.exists() {
+        if holds() {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    panic!("{} does not come", path.display());
+    panic!("it does not come to hold");
 }
 
 /// All bytes of all files below a folder.
