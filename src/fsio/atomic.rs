@@ -18,6 +18,8 @@ impl TempFile {
     pub fn new_in(dir: &Path, prefix: &str) -> Result<Self> {
         let path = dir.join(format!("{prefix}{}.tmp", uuid::Uuid::new_v4().simple()));
         let file = File::create_new(&path)?;
+        // So that others can tell it from one that a killed process left.
+        file.lock_exclusive()?;
         Ok(Self { file: Some(file), path })
     }
 

@@ -17,7 +17,7 @@ pub struct HookReport {
 /// Runs a hook. `input` is what git gives on standard input; `uploaded` says that `clade push` did the uploading.
 pub fn run(repo: &Repo, hook: Hook, git_pid: u32, args: &[String], input: &str, uploaded: bool) -> Result<HookReport> {
     match hook {
-        Hook::PostIndexChange => post_index_change(repo, git_pid),
+        Hook::PostIndexChange => post_index_change(repo, git_pid, args),
         Hook::PrePush => pre_push(repo, git_pid, args, input, uploaded),
         Hook::ReferenceTransaction => after_push(repo, git_pid, args),
         _ => Ok(HookReport::default()),
@@ -25,13 +25,21 @@ pub fn run(repo: &Repo, hook: Hook, git_pid: u32, args: &[String], input: &str, 
 }
 
 /// Puts the bytes in place that a checkout by this git process left as pointers.
-fn post_index_change(repo: &Repo, git_pid: u32) -> Result<HookReport> {
-    let pending = Pending::of(repo, git_pid);
+fn post_index_change(repo: &Repo, git_pid: u32, args: &[String]) -> Result<HookReport> {
     let mut report = HookReport::default();
-    if !pending.exists() || repo.context.git.index_file.as_ref().is_some_and(|f| !is_own_index(repo, f)) {
+    // git says 1 when it went over the working tree. Only then leftovers of killed checkouts are taken up: a
+    // `git status` in the background must not start to fetch them.
+    let mut lists = if args.first().map(String::as_str) == Some("1") { Pending::leftovers(repo)? } else { Vec::new() };
+    lists.extend(Some(Pending::of(repo, git_pid)).filter(Pending::exists));
+    if lists.is_empty() || repo.context.git.index_file.as_ref().is_some_and(|f| !is_own_index(repo, f)) {
         return Ok(report);
     }
-    let paths = pending.take()?;
+    let mut paths = Vec::new();
+    for list in &lists {
+        paths.extend(list.read()?);
+    }
+    paths.sort_by(|a, b| a.0.cmp(&b.0));
+    paths.dedup();
     let total: u64 = paths.iter().map(|(_, p)| p.size_bytes).sum();
     if total > hydrate::automatic_limit_bytes(repo)? {
         report.lines.push(format!(
@@ -40,9 +48,11 @@ fn post_index_change(repo: &Repo, git_pid: u32) -> Result<HookReport> {
             paths.len(),
             total / 1_000_000
         ));
+        lists.iter().try_for_each(Pending::remove)?;
         return Ok(report);
     }
     let outcome = hydrate::hydrate(repo, &paths)?;
+    lists.iter().try_for_each(Pending::remove)?;
     report.lines.extend(describe_left(&outcome));
     Ok(report)
 }

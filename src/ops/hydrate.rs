@@ -4,6 +4,7 @@ use super::{Result, fetching};
 use crate::fsio;
 use crate::git::{StatPatch, StepAside};
 use crate::manifest::{Parsed, Pointer, parse};
+use crate::process;
 use crate::repo::{FileState, Repo};
 use crate::transfer::Wanted;
 use rayon::prelude::*;
@@ -36,10 +37,27 @@ impl Pending {
         Ok(file.write_all(&line)?)
     }
 
-    /// Takes the list: what was noted is returned and forgotten.
-    pub fn take(&self) -> Result<Vec<(Vec<u8>, Pointer)>> {
+    /// The lists of git processes that ended without their hook, or in the middle of it.
+    pub fn leftovers(repo: &Repo) -> Result<Vec<Self>> {
+        let dir = repo.layout.worktree_dir();
+        let mut out = Vec::new();
+        for name in fsio::list_dir(&dir)? {
+            let pid = name.to_string_lossy().strip_prefix("pending.").and_then(|p| p.parse::<u32>().ok());
+            if pid.is_some_and(|pid| !process::is_alive(pid)) {
+                out.push(Self { path: dir.join(&name), dir: dir.clone() });
+            }
+        }
+        Ok(out)
+    }
+
+    /// Forgets the list: everything on it was dealt with.
+    pub fn remove(&self) -> Result<()> {
+        Ok(fsio::remove_file(&self.path)?)
+    }
+
+    /// What was noted. It stays noted until [`Pending::remove`], so that a killed hook is taken up again.
+    pub fn read(&self) -> Result<Vec<(Vec<u8>, Pointer)>> {
         let Some(bytes) = fsio::read_opt(&self.path)? else { return Ok(Vec::new()) };
-        fsio::remove_file(&self.path)?;
         let mut out = BTreeMap::new();
         for line in bytes.split(|b| *b == 0) {
             let mut parts = line.splitn(3, |b| *b == b' ');

@@ -81,8 +81,12 @@ pub fn pull(repo: &Repo, options: &PullOptions) -> Result<PullOutcome> {
         out.hydrated.hydrated_bytes += second.hydrated_bytes;
         out.hydrated.left = second.left;
         if !out.hydrated.left.is_empty() {
-            healed?;
             let first = &out.hydrated.left[0];
+            let still = match out.hydrated.left.len() {
+                1 => format!("{} stays a pointer", first.path),
+                n => format!("{n} files stay pointers, the first is {}", first.path),
+            };
+            healed.map_err(|e| e.context(still))?;
             return Err(Error::integrity(format!("{} stays a pointer: {}", first.path, first.reason)));
         }
     }

@@ -8,6 +8,7 @@ use crate::index::Index;
 use crate::ledger::{Environments, Event};
 use crate::manifest::{FileMode, TreeEntry, TreeReader};
 use crate::pack::{RecordKey, RecordKind};
+use crate::process;
 use crate::remote::{Access, Remote};
 use crate::repo::{Context, LedgerState, Named, Repo, from_content};
 use crate::store::Store;
@@ -313,6 +314,9 @@ fn fetch_targets(
     Ok((targets_of(store, content, size, name)?, size.unwrap_or(0)))
 }
 
+/// Beginning of a scratch folder's name; the process id follows.
+const SCRATCH: &str = ".clade-restore-";
+
 /// A place for a store that lives as long as one restore, beside the files that are written.
 struct Scratch {
     dir: PathBuf,
@@ -321,7 +325,14 @@ struct Scratch {
 impl Scratch {
     fn new(to: &Path) -> Result<Self> {
         fsio::create_dir_all(to)?;
-        let dir = to.join(format!(".clade-restore-{}", crate::id::RunId::new_v7()));
+        for name in fsio::list_dir(to)? {
+            // What a killed restore left.
+            let pid = name.to_string_lossy().strip_prefix(SCRATCH).and_then(|p| p.parse::<u32>().ok());
+            if pid.is_some_and(|pid| !process::is_alive(pid)) {
+                fsio::remove_dir_all(&to.join(&name))?;
+            }
+        }
+        let dir = to.join(format!("{SCRATCH}{}", process::own_id()));
         fsio::create_dir_all(&dir)?;
         Ok(Self { dir })
     }

@@ -259,7 +259,10 @@ impl Repo {
                 other => other?,
             }
             let Some(head) = self.unite_fetched()? else { return Ok(SendOutcome::Sent) };
-            let theirs = self.git.read_ref(&remote.tracking())?;
+            let theirs = match self.ledger_there(&remote) {
+                Err(Error::LedgerRemote { detail, .. }) => return failed(detail),
+                other => other?,
+            };
             if theirs == Some(head) {
                 return Ok(SendOutcome::Sent);
             }
@@ -298,7 +301,7 @@ impl Repo {
             let (batch, bytes) = self.make_batch(&ledger, events)?;
             let path = ledger::batch_path(batch.payload.writer, batch.payload.seq, batch.id);
             let commit = self.git.ledger_append(&[(path, bytes)], head, self.now_s()).map_err(Error::from)?;
-            let theirs = self.git.read_ref(&remote.tracking()).map_err(Error::from)?;
+            let theirs = self.ledger_there(&remote)?;
             match self.push_ledger(&remote, commit, theirs)? {
                 Pushed::Won => {
                     self.git.update_ref(LEDGER_REF, commit, head).map_err(Error::from)?;
@@ -312,13 +315,22 @@ impl Repo {
         Err(Error::LedgerRemote { remote: remote.name, detail }.into())
     }
 
+    /// The commit of the ledger that the remote has now. The tracking ref does not tell: it stays when the remote
+    /// was made anew.
+    fn ledger_there(&self, remote: &LedgerRemote) -> Result<Option<Oid>> {
+        self.git
+            .remote_ref(&remote.name, LEDGER_REF)?
+            .map_err(|detail| Error::LedgerRemote { remote: remote.name.clone(), detail })
+    }
+
     fn push_ledger(&self, remote: &LedgerRemote, commit: Oid, theirs: Option<Oid>) -> Result<Pushed> {
         let update = PushRef { local: Some(commit), remote_name: LEDGER_REF.to_owned(), lease: Some(theirs) };
         match self.git.push(&remote.name, &[update])? {
             PushOutcome::Done => {
                 // git itself keeps track only of refs that the remote's fetch refspecs name.
-                if self.git.read_ref(&remote.tracking())? != Some(commit) {
-                    self.git.update_ref(&remote.tracking(), commit, theirs)?;
+                let tracked = self.git.read_ref(&remote.tracking())?;
+                if tracked != Some(commit) {
+                    self.git.update_ref(&remote.tracking(), commit, tracked)?;
                 }
                 Ok(Pushed::Won)
             }

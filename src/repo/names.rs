@@ -145,6 +145,9 @@ fn candidates(text: &str, known: &BTreeSet<String>) -> Vec<String> {
         .filter(|(d, k)| *d <= k.len().max(name.len()) / 2)
         .collect();
     scored.sort();
+    if scored.is_empty() {
+        return known.iter().take(5).cloned().collect();
+    }
     scored.into_iter().take(5).map(|(_, k)| k.clone()).collect()
 }
 

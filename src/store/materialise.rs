@@ -28,8 +28,11 @@ impl Store {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<()> {
+        // In the store where a rename can reach the destination, so that a kill leaves nothing in the working tree.
         let dir = dest.parent().unwrap_or(Path::new("."));
-        let mut temp = TempFile::new_in(dir, ".clade-")?;
+        let tmp = self.tmp_dir();
+        let same = fsio::stat(dir)?.map(|s| s.dev) == fsio::stat(&tmp)?.map(|s| s.dev);
+        let mut temp = TempFile::new_in(if same { &tmp } else { dir }, ".clade-")?;
         self.write_to(file, size_bytes, temp.file(), progress, interrupt)?;
         fsio::set_mode(temp.path(), mode)?;
         Ok(temp.persist_unsynced(dest)?)

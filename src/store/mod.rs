@@ -157,6 +157,7 @@ impl Store {
         for sub in ["packs", "segments", "tmp"] {
             fsio::create_dir_all(&dir.join(sub))?;
         }
+        sweep_temporary(&dir.join("tmp"))?;
         let catalog = Catalog::load(dir, &index)?;
         Ok(Self { dir: dir.to_path_buf(), index, catalog: RwLock::new(catalog) })
     }
@@ -199,6 +200,21 @@ impl Store {
     fn write_catalog(&self) -> std::sync::RwLockWriteGuard<'_, Catalog> {
         self.catalog.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Removes temporary files that no living process has open.
+fn sweep_temporary(dir: &Path) -> Result<()> {
+    for name in fsio::list_dir(dir)? {
+        let path = dir.join(&name);
+        let temporary = path.extension().is_some_and(|e| e == "tmp" || e == sink::OPEN);
+        if temporary
+            && let Ok(file) = fsio::File::open_rw(&path)
+            && file.try_lock_exclusive()?
+        {
+            fsio::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// BLAKE3 of plain bytes, to compare with what a record says.

@@ -77,6 +77,10 @@ impl World {
         ] {
             command.env(name, value);
         }
+        let beside = program.parent().expect("a folder").to_path_buf();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(beside).chain(std::env::split_paths(&path))).expect("joins");
+        command.env("PATH", path);
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "CI", "CLADE_TEST_FAULT"] {
             command.env_remove(name);
         }
