@@ -42,7 +42,7 @@ impl Sink {
         let file = File::create_new(&temp)?;
         file.lock_exclusive()?;
         fsio::rename(&temp, &path)?;
-        let writer = pack::Writer::new(file, id).map_err(|source| Error::Pack { path, source })?;
+        let writer = pack::Writer::new(file, id).map_err(|source| Error::of_pack(&path, source))?;
         Ok(Self { writer, id, dir: dir.to_path_buf(), named: false })
     }
 

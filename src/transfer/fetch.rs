@@ -335,10 +335,10 @@ impl Job<'_> {
                 Ok(())
             });
         self.read += read;
-        // What is right is kept, whatever happened afterwards.
-        session.finish()?;
+        // What is right is kept, whatever happened afterwards; the first failure is the one that is told.
+        let kept = session.finish();
         match result {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(kept.map(|_| ())?),
             Err(Error::Remote { source, .. }) => Err(Error::Remote { location, source }),
             Err(e) => Err(e),
         }

@@ -134,7 +134,8 @@ fn at_every_point(verb: &Verb, kind: &str) {
             }
             n = if successes > 0 { n + 1 } else { tier.next(n) };
         }
-        assert!(hits >= 5, "{:?} met only {hits} faults of kind {kind}", verb.args);
+        // A verb may get over one failure by itself.
+        assert!(hits >= 5 || kind == "once", "{:?} met only {hits} faults of kind {kind}", verb.args);
     }
 }
 
