@@ -1,8 +1,8 @@
 //! `clade drop`: files back to pointers, where a remote holds their bytes.
 
+use super::index_stat::Entries;
 use super::{Error, Kind, Result, remotes};
-use crate::fsio::{self, StatKind};
-use crate::git::StatPatch;
+use crate::fsio::{self, Stat, StatKind};
 use crate::limits::MAX_POINTER_BYTES;
 use crate::manifest::Pointer;
 use crate::repo::{FileState, Repo};
@@ -49,7 +49,7 @@ pub fn drop(repo: &Repo, paths: &[PathBuf], dry_run: bool) -> Result<DropOutcome
     }
     let staged = repo.git.staged_files(Some(&found))?;
     let mut out = DropOutcome::default();
-    let mut patches = Vec::new();
+    let mut safe_to_drop: Vec<(Vec<u8>, Stat, Pointer)> = Vec::new();
     for path in found {
         repo.interrupt().check()?;
         let mut keep = |reason: &str| {
@@ -82,21 +82,24 @@ pub fn drop(repo: &Repo, paths: &[PathBuf], dry_run: bool) -> Result<DropOutcome
         }
         out.dropped += 1;
         out.dropped_bytes += size_bytes;
-        if dry_run {
-            continue;
-        }
-        let absolute = repo.absolute(&path)?;
-        // It may have been edited since it was looked at.
-        if fsio::stat(&absolute)? != Some(stat) {
+        safe_to_drop.push((path, stat, pointer));
+    }
+    if !dry_run {
+        write_pointers(repo, &safe_to_drop)?;
+    }
+    Ok(out)
+}
+
+/// Replaces files by their pointers. A file that was edited since it was looked at stops it.
+fn write_pointers(repo: &Repo, files: &[(Vec<u8>, Stat, Pointer)]) -> Result<()> {
+    let entries = Entries::of(repo, files.iter().map(|(path, ..)| path.clone()).collect())?;
+    entries.forget_stats(repo, files.iter().map(|(path, ..)| path))?;
+    for (path, stat, pointer) in files {
+        let absolute = repo.absolute(path)?;
+        if fsio::stat(&absolute)? != Some(*stat) {
             return Err(crate::store::Error::Changed { path: absolute }.into());
         }
         fsio::write_atomic_in_place_of(&absolute, &pointer.encode())?;
-        if let (Some(entry), Some(stat)) = (entry, fsio::stat(&absolute)?) {
-            patches.push(StatPatch { path: path.clone(), expected: entry.oid, stat });
-        }
     }
-    if !patches.is_empty() {
-        repo.git.patch_index_stat(&patches)?;
-    }
-    Ok(out)
+    entries.tell_pointers(repo, files.iter().map(|(path, ..)| path))
 }

@@ -209,7 +209,8 @@ impl From<crate::remote::Error> for Error {
             E::NotARemote { .. } => Self::of(Kind::Remote, &e)
                 .hint("check the path, and that the disk is mounted; `clade remote list` shows what is configured"),
             // The remote answered: what its log names is not there.
-            E::NotFound { .. } => Self::of(Kind::Integrity, &e).hint("take it from another remote: `--from`, or `clade remote add NAME URL`"),
+            E::NotFound { .. } => Self::of(Kind::Integrity, &e)
+                .hint("take it from another remote: `--from`, or `clade remote add NAME URL`"),
             E::NotExclusive { .. } => {
                 Self::of(Kind::Remote, &e).hint("choose another place: this one would lose pushes")
             }

@@ -52,7 +52,9 @@ fn post_index_change(repo: &Repo, git_pid: u32, args: &[String]) -> Result<HookR
         return Ok(report);
     }
     let outcome = hydrate::hydrate(repo, &paths)?;
-    lists.iter().try_for_each(Pending::remove)?;
+    // The own list stays while its git lives: that process may write its index again, from memory, and must be
+    // told again.
+    lists.iter().filter(|l| !l.is_of(git_pid)).try_for_each(Pending::remove)?;
     report.lines.extend(describe_left(&outcome));
     Ok(report)
 }

@@ -1,8 +1,8 @@
 //! Bytes in place of pointers: after a checkout, and on `clade pull`.
 
+use super::index_stat::Entries;
 use super::{Result, fetching};
 use crate::fsio;
-use crate::git::{StatPatch, StepAside};
 use crate::manifest::{Parsed, Pointer, parse};
 use crate::process;
 use crate::repo::{FileState, Repo};
@@ -48,6 +48,12 @@ impl Pending {
             }
         }
         Ok(out)
+    }
+
+    /// Whether the list is that of the git process with this id.
+    #[must_use]
+    pub fn is_of(&self, git_pid: u32) -> bool {
+        self.path.ends_with(format!("pending.{git_pid}"))
     }
 
     /// Forgets the list: everything on it was dealt with.
@@ -103,51 +109,78 @@ pub struct LeftPointer {
 }
 
 /// Puts bytes in place of the pointers at `paths`. A path that holds anything else than exactly that pointer
-/// is left alone: edits are never overwritten. Files are fetched first where the store lacks them.
+/// is left alone: edits are never overwritten. Files are fetched first where the store lacks them. Files that
+/// are in place already are only told to git again, which may have written its index since.
 pub fn hydrate(repo: &Repo, paths: &[(Vec<u8>, Pointer)]) -> Result<HydrateOutcome> {
     let mut out = HydrateOutcome::default();
-    let mut ready = Vec::new();
+    let (mut ready, mut there) = (Vec::new(), Vec::new());
     for (path, pointer) in paths {
-        if repo.file_state(path)? == FileState::Pointer(*pointer) {
-            ready.push((path.clone(), *pointer));
+        match repo.file_state(path)? {
+            FileState::Pointer(found) if found == *pointer => ready.push((path.clone(), *pointer)),
+            FileState::Content(stat) => {
+                let known = repo.index().cached_file(&repo.layout.worktree, path, &stat);
+                if known.map_err(crate::repo::Error::from)? == Some(pointer.file_id) {
+                    there.push((path.clone(), *pointer));
+                }
+            }
+            _ => {}
         }
     }
     let wanted: Vec<Wanted> = ready.iter().map(|(_, p)| Wanted { file: p.file_id, size_bytes: p.size_bytes }).collect();
     let absent = fetching::try_ensure(repo, &wanted)?;
+    let (go, stay): (Vec<_>, Vec<_>) = ready.into_iter().partition(|(_, p)| !absent.contains_key(&p.file_id));
+    for (path, pointer) in stay {
+        let path = String::from_utf8_lossy(&path).into_owned();
+        out.left.push(LeftPointer { path, reason: absent[&pointer.file_id].clone() });
+    }
+    let entries = Entries::of(repo, go.iter().chain(&there).map(|(path, _)| path.clone()).collect())?;
+    entries.forget_stats(repo, go.iter().map(|(path, _)| path))?;
+    let done = write_files(repo, &go, &entries, &mut out)?;
+    out.hydrated = done.len() as u64;
+    out.hydrated_bytes = done.iter().map(|(_, p)| p.size_bytes).sum();
+    out.left.sort();
+    let told: Vec<_> = done.into_iter().chain(there).collect();
+    out.index_untouched = entries.tell(repo, &told)?;
+    Ok(out)
+}
+
+/// Writes files in parallel and returns those that are in place.
+fn write_files(
+    repo: &Repo,
+    go: &[(Vec<u8>, Pointer)],
+    entries: &Entries,
+    out: &mut HydrateOutcome,
+) -> Result<Vec<(Vec<u8>, Pointer)>> {
     let store = repo.store()?;
-    let entries = repo.git.staged_files(Some(&ready.iter().map(|(p, _)| p.clone()).collect::<Vec<_>>()))?;
-    let modes: BTreeMap<Vec<u8>, (u32, crate::git::Oid)> =
-        entries.into_iter().map(|e| (e.path, (e.mode, e.oid))).collect();
-    let total: u64 = ready.iter().map(|(_, p)| p.size_bytes).sum();
-    repo.progress().begin("Writing files", Some(total), Some(ready.len() as u64));
+    let total: u64 = go.iter().map(|(_, p)| p.size_bytes).sum();
+    repo.progress().begin("Writing files", Some(total), Some(go.len() as u64));
     let index_time_s = repo.git.index_time_s()?;
     let done = Mutex::new(Vec::new());
     let left = Mutex::new(Vec::new());
-    ready.par_iter().try_for_each(|(path, pointer)| -> Result<()> {
+    go.par_iter().try_for_each(|(path, pointer)| -> Result<()> {
         let say = |reason: String| {
             let path = String::from_utf8_lossy(path).into_owned();
             left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(LeftPointer { path, reason });
         };
-        if let Some(reason) = absent.get(&pointer.file_id) {
-            say(reason.clone());
-            return Ok(());
-        }
         let dest = repo.absolute(path)?;
-        let mode = match modes.get(path) {
-            Some((0o100_755, _)) => 0o777,
-            _ => 0o666,
-        };
-        match store.materialise(
+        let mode = if entries.is_executable(path) { 0o777 } else { 0o666 };
+        let unedited = || repo.file_state(path).is_ok_and(|state| state == FileState::Pointer(*pointer));
+        match store.materialise_if(
             pointer.file_id,
             pointer.size_bytes,
             &dest,
             mode & !repo.context.umask,
             repo.progress(),
             repo.interrupt(),
+            &unedited,
         ) {
-            Ok(()) => {
+            Ok(true) => {
                 back_date(&dest, index_time_s)?;
                 done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((path.clone(), *pointer));
+                Ok(())
+            }
+            Ok(false) => {
+                say("it was edited meanwhile".to_owned());
                 Ok(())
             }
             Err(e) if e.is_integrity() => {
@@ -158,50 +191,8 @@ pub fn hydrate(repo: &Repo, paths: &[(Vec<u8>, Pointer)]) -> Result<HydrateOutco
         }
     })?;
     repo.progress().end();
-    let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    out.left = left.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    out.left.sort();
-    out.hydrated = done.len() as u64;
-    out.hydrated_bytes = done.iter().map(|(_, p)| p.size_bytes).sum();
-    out.index_untouched = settle(repo, &done, &modes)?;
-    Ok(out)
-}
-
-/// Tells the stat cache and git's index what the files look like now.
-fn settle(
-    repo: &Repo,
-    done: &[(Vec<u8>, Pointer)],
-    modes: &BTreeMap<Vec<u8>, (u32, crate::git::Oid)>,
-) -> Result<Option<String>> {
-    let mut seen = Vec::new();
-    let mut patches = Vec::new();
-    for (path, pointer) in done {
-        let Some(stat) = fsio::stat(&repo.absolute(path)?)? else { continue };
-        seen.push((path.clone(), stat, pointer.file_id));
-        if let Some((_, oid)) = modes.get(path) {
-            patches.push(StatPatch { path: path.clone(), expected: *oid, stat });
-        }
-    }
-    repo.remember(&seen)?;
-    if patches.is_empty() {
-        return Ok(None);
-    }
-    if repo.git.config_bool("clade.patchIndex")? == Some(false) {
-        return Ok(Some("clade.patchIndex is off".to_owned()));
-    }
-    let report = repo.git.patch_index_stat(&patches)?;
-    Ok(report.aside.map(|why| explain(why).to_owned()))
-}
-
-fn explain(why: StepAside) -> &'static str {
-    match why {
-        StepAside::OtherIndex => "git works on an index of its own",
-        StepAside::LockBusy => "another program is writing git's index",
-        StepAside::NoIndex => "there is no index",
-        StepAside::SplitIndex => "the index is split",
-        StepAside::UnknownExtension => "the index has an unknown extension",
-        StepAside::Damaged => "the index is damaged",
-    }
+    out.left.extend(left.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+    Ok(done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
 /// Sets a file's time to before the index was written: git believes the stat data of older files only, and would

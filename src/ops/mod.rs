@@ -12,6 +12,7 @@ pub mod flag;
 pub mod hook;
 pub mod hydrate;
 pub mod impact;
+mod index_stat;
 pub mod init;
 pub mod log;
 pub mod merge;

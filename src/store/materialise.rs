@@ -28,6 +28,22 @@ impl Store {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<()> {
+        self.materialise_if(file, size_bytes, dest, mode, progress, interrupt, &|| true).map(|_| ())
+    }
+
+    /// Like [`Store::materialise`], but asks `confirm` right before the file gets its name: for a destination that
+    /// may be edited meanwhile. Returns whether it got it.
+    #[expect(clippy::too_many_arguments, reason = "one more than materialise, for the same things")]
+    pub fn materialise_if(
+        &self,
+        file: FileId,
+        size_bytes: u64,
+        dest: &Path,
+        mode: u32,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+        confirm: &dyn Fn() -> bool,
+    ) -> Result<bool> {
         // In the store where a rename can reach the destination, so that a kill leaves nothing in the working tree.
         let dir = dest.parent().unwrap_or(Path::new("."));
         let tmp = self.tmp_dir();
@@ -35,7 +51,11 @@ impl Store {
         let mut temp = TempFile::new_in(if same { &tmp } else { dir }, ".clade-")?;
         self.write_to(file, size_bytes, temp.file(), progress, interrupt)?;
         fsio::set_mode(temp.path(), mode)?;
-        Ok(temp.persist_unsynced(dest)?)
+        let confirmed = confirm();
+        if confirmed {
+            temp.persist_unsynced(dest)?;
+        }
+        Ok(confirmed)
     }
 
     /// Writes the bytes of `file` into an empty file and checks them as a whole.
