@@ -1,4 +1,4 @@
-//! Faults on purpose. Every write, sync, rename and removal of this room passes through [`point`], which
+//! Faults on purpose. Every write, sync, rename and removal of this room passes through one function, which
 //! counts it and, when a plan is installed, makes the n-th one fail or ends the process there.
 //!
 //! A plan holds for the whole process. It is installed by tests, and by debug builds of the program on

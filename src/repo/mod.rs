@@ -1,8 +1,8 @@
 //! The handle on a repository: git, the store and the index of one clone, and what they mean together.
 //!
-//! An **asset** is a file under the filter, or all files that share a `clade-asset` name ([`assets`]). Its
+//! An **asset** is a file under the filter, or all files that share a `clade-asset` name (`assets`). Its
 //! **version** in a commit or in the working tree is a content id ([`AssetVersion`]). The ledger is read and
-//! extended here ([`ledger`]), names that people type are resolved here ([`names`]).
+//! extended here (`ledger`), names that people type are resolved here (`names`).
 
 mod assets;
 mod config;

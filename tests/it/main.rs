@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 
 mod architecture;
+mod demo;
 mod cmd_govern;
 mod conform_remote;
 mod exit_door;

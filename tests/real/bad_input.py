@@ -141,10 +141,12 @@ def damaged_packs():
         origin.rename(away)
         (repo / "airports.csv").unlink()
         me.git("checkout", "--", "airports.csv", cwd=repo)
-        checks.ok(f"{what}, no remote: checkout leaves the pointer", pointer_of(repo / "airports.csv"))
+        # One flipped bit in a pack may hit another file: then this one is whole, and never anything else.
+        whole = lambda: sums(repo).get("airports.csv") == wanted["airports.csv"]
+        checks.ok(f"{what}, no remote: checkout leaves the pointer or the right bytes", pointer_of(repo / "airports.csv") or whole())
         done = me.clade("pull", cwd=repo)
-        checks.ok(f"{what}, no remote: clade pull fails (5 or 6)", done.code in (5, 6), done)
-        checks.ok(f"{what}, no remote: no wrong bytes", pointer_of(repo / "airports.csv"))
+        checks.ok(f"{what}, no remote: clade pull fails (5 or 6), or all is in place", whole() or done.code in (5, 6), done)
+        checks.ok(f"{what}, no remote: no wrong bytes", pointer_of(repo / "airports.csv") or whole())
         away.rename(origin)
         shutil.rmtree(local)
         shutil.copytree(kept, local)

@@ -52,6 +52,7 @@ def story(object_format):
     repo, origin = top / "repo", top / "origin.git"
     me.must("git", "init", "-q", f"--object-format={object_format}", repo, cwd=top)
     me.must("git", "init", "-q", "--bare", f"--object-format={object_format}", origin, cwd=top)
+    me.must("git", "remote", "add", "origin", origin, cwd=repo)
     git = lambda *args, cwd=repo: me.must("git", *args, cwd=cwd)
     clade = lambda *args, cwd=repo, **env: me.clade(*args, cwd=cwd, **env)
 
@@ -81,7 +82,8 @@ def story(object_format):
     shown = top / "shown"
     shown.write_text(git("show", "HEAD:models/minilm/model.safetensors").out)
     pointer = pointer_of(shown)
-    checks.ok("git holds a pointer for the model", pointer and pointer[1] == (MODEL / "model.safetensors").stat().st_size)
+    checks.ok("git holds a pointer for the model", pointer and pointer[1] == (MODEL / "model.safetensors").stat().st_size,
+              shown.read_text()[:300])
     config = git("show", "HEAD:models/minilm/config.json").out if (MODEL / "config.json").exists() else None
     checks.ok("the model's config stays text in git", config is None or "clade pointer" not in config, config)
     log = works("log of the dataset", "log", "airports", "--json")
@@ -108,6 +110,7 @@ def story(object_format):
     git("add", "-A")
     git("commit", "-qm", "a model without a base")
     works("push again", "push", "origin", "main")
+    git("push", "-q", "origin", "--tags")
     works("promote the second model", "promote", "models/geo.safetensors@main", "--to", "prod")
     now = sums(repo)
 
