@@ -149,13 +149,21 @@ impl Git {
         Ok(Some(PathBuf::from(text.trim_end_matches('\n'))))
     }
 
-    /// Makes an empty repository without a working tree.
+    /// Makes an empty repository without a working tree, with ids of the kind that the repository at `url` has.
+    /// `false`, and nothing is made, when nothing answers there.
     ///
     /// # Errors
     /// When `git` fails.
-    pub fn init_bare(env: &Environment, dir: &Path) -> Result<()> {
-        global(env).args(["init", "--bare", "--quiet", "--"]).arg(dir).run()?;
-        Ok(())
+    pub fn init_bare_like(env: &Environment, url: &str, dir: &Path) -> Result<bool> {
+        let listed =
+            global(env).args(["ls-remote", "--end-of-options", url]).env("GIT_TERMINAL_PROMPT", "0").output()?;
+        if !listed.success() {
+            return Ok(false);
+        }
+        let oid_digits = listed.text().split_whitespace().next().map_or(40, str::len);
+        let format = if oid_digits == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+        global(env).args(["init", "--bare", "--quiet", format, "--"]).arg(dir).run()?;
+        Ok(true)
     }
 
     /// Fetches one ref without its history. `false` when the remote has no such ref.

@@ -433,7 +433,10 @@ fn from_git(context: &Context, options: &RestoreOptions, url: &str) -> Result<Re
     let scratch = Scratch::new(&to)?;
     let bare = scratch.dir.join("git");
     let git_url = absolute_git_url(&context.cwd, url);
-    Git::init_bare(&context.git, &bare)?;
+    if !Git::init_bare_like(&context.git, &git_url, &bare)? {
+        return Err(Error::new(Kind::Remote, format!("{url} cannot be reached or holds no repository"))
+            .hint("check the path or URL; --from PATH restores from a remote alone"));
+    }
     let inner = Context { cwd: bare.clone(), ..context.clone() };
     let repo = Repo::discover(&inner)?;
     repo.git.set_config("remote.origin.url", &git_url)?;

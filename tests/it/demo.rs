@@ -17,7 +17,9 @@ fn the_story_ends_well() {
     let out = demo(false);
     let (said, err) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success(), "{said}{err}");
-    for part in ["clade impact", "Models affected (1)", "(exit code 4, as it should be)", "clade rollback", "at the remote."] {
+    for part in
+        ["clade impact", "Models affected (1)", "(exit code 4, as it should be)", "clade rollback", "at the remote."]
+    {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
 }

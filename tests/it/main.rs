@@ -1,9 +1,9 @@
 //! The integration tests, one binary.
 
 mod architecture;
-mod demo;
 mod cmd_govern;
 mod conform_remote;
+mod demo;
 mod exit_door;
 mod formats_v1;
 mod git_filter;

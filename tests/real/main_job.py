@@ -68,7 +68,7 @@ def story(object_format):
     works("track a second one", "track", "data/places/**", "--asset", "places", "--kind", "dataset")
     works("track derived tables", "track", "derived/*.csv", "--kind", "dataset")
     works("name a sharded model", "track", "models/minilm/**", "--asset", "minilm", "--kind", "model", "--attributes-only")
-    shutil.copytree(MODEL, repo / "models/minilm", ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    shutil.copytree(MODEL, repo / "models/minilm", ignore=shutil.ignore_patterns("__pycache__", "*.py", ".gitattributes"))
     history = {}
     for number, (airports, places) in enumerate(zip(AIRPORTS, [*PLACES, "3.0.1"])):
         put(repo, airports, places)

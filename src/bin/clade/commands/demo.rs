@@ -65,8 +65,9 @@ impl Stage<'_> {
     /// Asks for JSON without showing it: to check an answer that was shown.
     pub(super) fn ask(&self, cwd: &str, args: &[&str]) -> Told<serde_json::Value> {
         let (exit, out, err) = self.run(cwd, args)?;
-        serde_json::from_str(&out)
-            .map_err(|_| Stop::Unexpected(format!("`{}` exited with {exit} and said no JSON: {out}{err}", args.join(" "))))
+        serde_json::from_str(&out).map_err(|_| {
+            Stop::Unexpected(format!("`{}` exited with {exit} and said no JSON: {out}{err}", args.join(" ")))
+        })
     }
 
     fn run(&self, cwd: &str, args: &[&str]) -> Told<(i32, String, String)> {

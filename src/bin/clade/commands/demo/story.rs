@@ -61,11 +61,43 @@ pub(super) fn tell(stage: &Stage<'_>) -> Told<()> {
     stage.expect(pointer.starts_with("clade pointer v1"), "git holds a pointer for the model")?;
 
     stage.say("Two training runs are recorded: what they read, what they wrote, how they ended.\nThe first reads the base model only; the second also learns from the patients.")?;
-    stage.show("work", &["clade", "run", "--in", "base=base.safetensors", "--out", "model.safetensors", "--", "cp", "base.safetensors", "model.safetensors"], 0)?;
+    stage.show(
+        "work",
+        &[
+            "clade",
+            "run",
+            "--in",
+            "base=base.safetensors",
+            "--out",
+            "model.safetensors",
+            "--",
+            "cp",
+            "base.safetensors",
+            "model.safetensors",
+        ],
+        0,
+    )?;
     stage.show("work", &["git", "add", "."], 0)?;
     stage.show("work", &["git", "commit", "--quiet", "-m", "model 1"], 0)?;
     stage.show("work", &["git", "tag", "model-1"], 0)?;
-    stage.show("work", &["clade", "run", "--in", "base=base.safetensors", "--in", "train=data/patients", "--out", "model.safetensors", "--", "sh", "train.sh", "two"], 0)?;
+    stage.show(
+        "work",
+        &[
+            "clade",
+            "run",
+            "--in",
+            "base=base.safetensors",
+            "--in",
+            "train=data/patients",
+            "--out",
+            "model.safetensors",
+            "--",
+            "sh",
+            "train.sh",
+            "two",
+        ],
+        0,
+    )?;
     stage.show("work", &["git", "add", "."], 0)?;
     stage.show("work", &["git", "commit", "--quiet", "-m", "model 2"], 0)?;
     stage.show("work", &["git", "tag", "model-2"], 0)?;
@@ -86,7 +118,11 @@ pub(super) fn tell(stage: &Stage<'_>) -> Told<()> {
     stage.expect(mine == theirs, "the colleague's model has the same SHA-256")?;
 
     stage.say("Months later one patient's table turns out to be restricted. Which models learned from it?")?;
-    stage.show("colleague", &["clade", "class", "set", "patients:p-0007.csv", "--level", "restricted", "--reason", "consent withdrawn"], 0)?;
+    stage.show(
+        "colleague",
+        &["clade", "class", "set", "patients:p-0007.csv", "--level", "restricted", "--reason", "consent withdrawn"],
+        0,
+    )?;
     stage.show("colleague", &["clade", "impact", "patients:p-0007.csv"], 0)?;
     let report = stage.ask("colleague", &["clade", "impact", "patients:p-0007.csv", "--json"])?;
     stage.expect(model_rows(&report, "affected") == 1, format!("one model is affected: {}", report["counts"]))?;
@@ -104,7 +140,11 @@ pub(super) fn tell(stage: &Stage<'_>) -> Told<()> {
 
     stage.say("A deployment takes what production is now: no clone, no history, no git.")?;
     stage.show("work", &["clade", "push", "origin", "main", "--quiet"], 0)?;
-    stage.show("", &["clade", "restore", "model.safetensors@prod", "--from", "origin.git/clade-remote", "--to", "server"], 0)?;
+    stage.show(
+        "",
+        &["clade", "restore", "model.safetensors@prod", "--from", "origin.git/clade-remote", "--to", "server"],
+        0,
+    )?;
     let (want, got) = (stage.sha256("prepared/one")?, stage.sha256("server/model.safetensors")?);
     stage.line(&format!("SHA-256 of model 1 and of what was restored: {}… and {}…", &want[..16], &got[..16]))?;
     stage.expect(want == got, "production is back at model 1, byte for byte")?;
